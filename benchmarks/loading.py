@@ -61,7 +61,7 @@ def measured(net: str, processes: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "it.netspec"
         netspec.save_artifact(netspec.compile(net), path)
-        _, *times = [milliseconds(path, folder) for _ in range(processes + 1)]
+        _, *times = [milliseconds(path) for _ in range(processes + 1)]
         size = path.stat().st_size
     imports, loads = zip(*times, strict=True)
     together = [imported + load for imported, load in times]
@@ -76,10 +76,10 @@ def measured(net: str, processes: int) -> dict[str, Any]:
     }
 
 
-def milliseconds(path: Path, cache: str) -> tuple[float, float]:
+def milliseconds(path: Path) -> tuple[float, float]:
     """Return the times of import and loading in a new process that finds compiled modules."""
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    environment = {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": cache}
+    environment = {**kept, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", MEASURE, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     imported, load = json.loads(done.stdout)

@@ -23,7 +23,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
 
 import numpy as np
-import sklearn.datasets
 from PIL import Image
 
 from benchmarks.results import FOLDER, path_for, write
@@ -54,6 +53,8 @@ class Photographs(Dataset):
 
     @cached_property
     def files(self) -> list[bytes]:
+        import sklearn.datasets
+
         folder = Path(sklearn.datasets.__path__[0]) / "images"
         whole = [np.asarray(Image.open(folder / f"{name}.jpg")) for name in self.classes]
         drawn = generator(0, "crops of photographs")

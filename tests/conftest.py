@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ settings.load_profile("default")  # pytest --hypothesis-profile all is for the o
 # Importing all tests makes a million objects that stay.  Python's collector does not look at them
 # while they are made, nor later, when it would be at them a tenth of the time.
 gc.disable()
+
+
+FIRST = {
+    "test_killing.py", "test_torchrun.py", "test_stopping.py", "test_columns.py",
+    "test_workers.py", "test_engines.py", "test_measure.py", "test_shipped.py", "test_cpu.py",
+}  # fmt: skip
+"""Files with tests of ten seconds and more, and with those that wait for processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with long tests, or the last one would run alone while the other cores do nothing."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 def pytest_collection_finish() -> None:
@@ -49,9 +62,10 @@ if not _has_gpu():  # before anything imports a kernel: Triton looks when it see
 @pytest.fixture(scope="session")
 def photograph() -> Path:
     """A real photograph, 427 x 640, that comes with scikit-learn."""
-    import sklearn.datasets
-
-    return Path(sklearn.datasets.__path__[0]) / "images" / "china.jpg"
+    package = find_spec("sklearn")  # its import takes a second
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "datasets" / "images" / "china.jpg"
 
 
 @pytest.fixture

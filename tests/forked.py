@@ -109,7 +109,7 @@ def forkserver() -> ForkServerContext:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([
-        "pytest", "torch.multiprocessing", "sklearn.datasets", "netspec.compiler",
+        "pytest", "torch.multiprocessing", "netspec.compiler",
         "netspec.training.loop", "netspec.training.columns", "tests.training.steps",
     ])  # fmt: skip
     return context

@@ -98,11 +98,17 @@ class _Cause:
         return is_count or self.diagnostic.code in ("NS301", "NS303")
 
     def with_followers(self) -> Diagnostic:
-        shown = [d.message for d in self.follows[:FOLLOWERS_SHOWN]]
+        shown = [_with_arithmetic(d) for d in self.follows[:FOLLOWERS_SHOWN]]
         if len(self.follows) > len(shown):
             shown.append(f"{len(self.follows) - len(shown)} more")
         notes = [Note(f"claims that are false with it: {'; '.join(shown)}")] if shown else []
         return replace(self.diagnostic, notes=(*self.diagnostic.notes, *notes))
+
+
+def _with_arithmetic(diagnostic: Diagnostic) -> str:
+    """Return the message, for a count with how it comes about: ``..., not 7 (3*2 + 3 = 9)``."""
+    is_count = diagnostic.code in ("NS302", "NS304") and diagnostic.notes
+    return diagnostic.message + (f" ({diagnostic.notes[0].message})" if is_count else "")
 
 
 def not_applying(diagnostic: Diagnostic) -> Diagnostic:
@@ -137,14 +143,13 @@ def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems:
     notes = []
     for name in row.stages:
         stage = graph.stage(name)
-        if stage.shape is None or not stage.shape.is_map:
+        if stage.shape is None:
             continue
         inputs = graph.shapes_into(name)
-        if not inputs[0].is_map:
-            continue
         for axis, size in enumerate(stage.shape):
             derivation = stage.op.derivation(axis, inputs)
-            if derivation is not None and (axis == 2 or size != inputs[0][axis]):
+            is_last = axis == len(stage.shape) - 1
+            if derivation is not None and (is_last or size != inputs[0][axis]):
                 notes.append(f"{name}: {stage.op.name} makes {size} = {derivation}")
         if len(claimed) == 3 and stage.shape[:2] == derived[:2]:
             changes = list(suggest(stage, 0, claimed[0], graph))[:2]

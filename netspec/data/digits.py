@@ -9,6 +9,8 @@ split is not random.
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +22,8 @@ CLASSES = tuple("0123456789")
 SIZE = 32
 LARGEST = 512
 """Maximum side in pixels: 1,797 images of that size take 0.4 GiB."""
+FILE = "data/digits.csv.gz"
+"""The digits in the folder of ``sklearn.datasets``: 64 values and the label in each line."""
 EVERY = 5
 INK = 16
 """The brightest value in scikit-learn's digits."""
@@ -58,15 +62,22 @@ def _side(size: str) -> int:
 
 
 def _digits() -> Arrays:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
+    # The file is read without scikit-learn, whose import takes longer than all other work here.
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
         raise DataError(
             "the data set `digits` comes with scikit-learn, which is not installed: "
             "pip install 'netspec-compiler[demo]'"
+        )
+    try:
+        path = Path(package.origin).with_name("datasets") / FILE
+        table = np.loadtxt(path, np.uint8, delimiter=",", ndmin=2)
+        return Arrays(table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1])
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the digits of the installed scikit-learn cannot be read ({error}): "
+            "install another version of scikit-learn"
         ) from None
-    bunch = load_digits()
-    return Arrays(bunch.images[..., np.newaxis].astype(np.uint8), bunch.target.astype(np.uint8))
 
 
 def _split(use: str, digits: Arrays, side: int, digest: str) -> InMemory:

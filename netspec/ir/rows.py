@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
+
+import networkx as nx
 
 from netspec.ir.graph import Graph, Row, Stage
 from netspec.ir.shapes import Field, Shape
@@ -24,7 +27,9 @@ class TableRow:
         inputs: Shapes of what the row reads: (height, width, channels) or (n,).
         kernel: Kernels as text, or None if no operator of the row has one.
         kernels: One text per kernel, and one per chain of stages inside branches, with its kernels
-            in short: ``1x1, 96 | 3x3, 128``.
+            in short: ``1x1, 96 | 3x3, 128``.  After a text that ends with ``|``, the texts that are
+            indented by two more spaces are the branches that read it.  A text that begins with
+            ``|`` continues where such branches are joined.
         output: Shape of the result.
         parameters: Number of parameters.
         buffers: Number of elements of the tensors that are not trained.
@@ -201,7 +206,7 @@ def _row(
         operators=tuple(stage.op.name for stage in own),
         inputs=inputs,
         kernel="; ".join(text for text in texts if text) or None,
-        kernels=tuple(_kernels(graph, {stage.name for stage in own}, stages)),
+        kernels=tuple(_kernels(graph, {stage.name for stage in own}, stages, output)),
         output=graph.stage(output).known_shape,
         parameters=totals.parameters,
         buffers=totals.buffers,
@@ -213,22 +218,69 @@ def _row(
     )
 
 
-def _kernels(graph: Graph, own: Set[str], stages: Sequence[str]) -> Iterator[str]:
+@dataclass
+class _Chain:
+    """Stages of which each reads only the one before, with their kernels as text.
+
+    Attributes:
+        start: Name of the first operator.
+        forks: Stages of the branches around it, each read by several chains, the outermost first.
+        is_joined: True if the first stage reads several values.
+    """
+
+    start: str
+    forks: tuple[str, ...] = ()
+    is_joined: bool = False
+    is_forked: bool = False
+    kernels: list[str] = dataclass_field(default_factory=list)
+
+    def __str__(self) -> str:
+        kernels = self.kernels or [self.start]
+        text = " | ".join(["", *kernels] if self.is_joined else kernels)
+        return "  " * len(self.forks) + text.strip() + (" |" if self.is_forked else "")
+
+
+def _kernels(graph: Graph, own: Set[str], stages: Sequence[str], output: str) -> Iterator[str]:
     """Yield the kernel of each own stage in full, and those of each chain inside branches in short.
 
     A chain ends where its value is read twice, and before a stage that reads several values.
     """
-    texts: dict[str, list[str]] = {}
-    first = {name: name for name in own}
+    chains: list[_Chain] = []
+    joins = _joins(graph, stages, output) if len(own) < len(stages) else {}
+    within: dict[str, _Chain] = {}
     for name in stages:
         op, inputs, operands = graph.stage(name).op, graph.shapes_into(name), graph.operands(name)
-        before = operands[0] if len(operands) == 1 else ""
-        is_next = before in first and before not in own and len(graph.consumers(before)) == 1
-        if name not in own:
-            first[name] = first[before] if is_next else name
+        before = [within.get(operand) for operand in operands if operand not in own]
+        chain = None
+        if name not in own and len(before) == 1 and before[0] is not None:
+            if len(graph.consumers(operands[0])) == 1:
+                chain = before[0]
+            else:
+                before[0].is_forked = True
+                chain = _Chain(op.name, (*before[0].forks, operands[0]))
+        elif name not in own and len(operands) > 1:
+            forks = _common([c.forks if c else () for c in before])
+            while forks and joins.get(forks[-1]) == name:
+                forks = forks[:-1]
+            chain = _Chain(op.name, forks, is_joined=True)
+        chain = chain or _Chain(op.name)
+        if not any(chain is other for other in chains):
+            chains.append(chain)
+        within[name] = chain
         text = op.kernel_text(inputs) if name in own else op.short_kernel_text(inputs)
-        texts.setdefault(first[name], []).extend([text] if text else [])
-    return (" | ".join(chain) for chain in texts.values() if chain)
+        chain.kernels += [text] if text else []
+    return (str(chain) for chain in chains if chain.kernels or chain.is_forked)
+
+
+def _joins(graph: Graph, stages: Sequence[str], output: str) -> dict[str, str]:
+    """Return for each stage the first one that all ways from it to the output lead through."""
+    return dict(nx.immediate_dominators(graph.nx.subgraph(stages).reverse(copy=False), output))
+
+
+def _common(forks: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the forks that all of them begin with."""
+    same = takewhile(lambda level: len(set(level)) == 1, zip(*forks, strict=False))
+    return tuple(level[0] for level in same)
 
 
 def _sizes(shapes: tuple[Shape, ...]) -> list[Any]:

@@ -16,6 +16,7 @@ from netspec.language.expressions import condition, value_or_unknown
 from netspec.language.incoming import Incoming, Later, Sizes
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
 from netspec.language.scope import Macro, Reported, Scope, Unknown
+from netspec.language.translate import end_of_call, translated
 from netspec.language.walk import named
 
 
@@ -180,6 +181,10 @@ class Expander:
             if value.text in OPERATORS:
                 return OPERATORS[value.text]
             guess = foreign.operator(value.text)
+            if stage.arguments:
+                source, start, end = scope.span(stage.at)
+                written = translated(source.text[start : end_of_call(source.text, start, end)])
+                guess = f"write `{written}`" if written else guess
             if not stage.arguments or not guess:  # `pool 2x2` is meant as an operator
                 _refuse_label(name, scope, joined_by)
             candidates = set(OPERATORS) | set(scope.net.blocks)

@@ -7,6 +7,7 @@ netspec leaves this table; tests require that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from netspec.ir import ops
@@ -244,6 +245,15 @@ def operator(word: str) -> str:
         is_whole = own.takes == "one" and not any(a.is_required for a in own.attributes())
         return f"write `{name}`" if is_whole else f"its name is {name}: see `netspec ops {name}`"
     return OPERATORS.get(key, "")
+
+
+def page(word: str) -> str:
+    """Return where an operator of another framework is described, or an empty text."""
+    advice = operator(word)
+    own = re.match(r"write `(?:LABEL from [^:]*: )?(\w+)", advice)
+    if own and own[1] in ops.OPERATORS:
+        return f"netspec's operator is {own[1]}: see `netspec ops {own[1]}`"
+    return advice
 
 
 _NEAR = {

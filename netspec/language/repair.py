@@ -19,6 +19,7 @@ from netspec.language.binding import bind
 from netspec.language.diagnostics import Problems
 from netspec.language.labels import STATEMENTS, written
 from netspec.language.scope import Reported, Scope
+from netspec.language.translate import end_of_call, translated
 
 LONGEST = 400
 """Characters of a statement that is rewritten; longer ones are no slip of a single row."""
@@ -54,6 +55,8 @@ def repair(text: str, parse: Parse) -> Repair | None:
         return None
     written = _renamed(written)
     statement = parse(written)
+    if statement is not None and (whole := _translated(written, statement)) != written:
+        written, statement = whole, parse(whole)
     return Repair("; ".join(reasons), _help(text, written, statement)) if statement else None
 
 
@@ -76,6 +79,15 @@ def _help(text: str, written: str, statement: syntax.Statement) -> str:
     lines = zip(text.splitlines(), written.splitlines(), strict=False)
     changed = next((new for old, new in lines if old != new), written)
     return f"write `{changed.strip()}`"
+
+
+def _translated(written: str, statement: syntax.Statement) -> str:
+    """Return a statement in which stages of other frameworks are those of netspec."""
+    for stage in sorted(_stages(statement), key=lambda stage: stage.at, reverse=True):
+        start, end = stage.at[0], end_of_call(written, *stage.at)
+        text = "" if stage.name.text in OPERATORS else translated(written[start:end])
+        written = written[:start] + text + written[end:] if text else written
+    return written
 
 
 def _stages(node: object) -> Iterator[syntax.Stage]:

@@ -11,6 +11,7 @@ from netspec.ir.attributes import Attribute
 from netspec.ir.guess import did_you_mean
 from netspec.ir.operator import Operator
 from netspec.ir.ops import OPERATORS
+from netspec.language import foreign
 from netspec.language.binding import usage
 from netspec.printing import Listing
 
@@ -58,7 +59,9 @@ def ops(name: Any = None, /) -> OperatorPage | Listing[OperatorPage]:
         return Listing(map(OperatorPage, OPERATORS.values()))
     require_type("name", name, str, "the name of an operator")
     if name not in OPERATORS:
-        guess = did_you_mean(name, OPERATORS) or "`netspec ops` lists them all"
+        guess = (
+            foreign.page(name) or did_you_mean(name, OPERATORS) or "`netspec ops` lists them all"
+        )
         raise ValueError(f"there is no operator {name}; {guess}")
     return OperatorPage(OPERATORS[name])
 

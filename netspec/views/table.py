@@ -121,11 +121,12 @@ def _wrapped(body: Iterable[Cells], excess: int) -> list[Cells]:
 
 def _folded(chain: str) -> Iterator[str]:
     """Yield the kernels of a chain in lines of at most three."""
-    kernels = chain.split(" | ")
+    text = chain.lstrip(" ")
+    indent, kernels = " " * (len(chain) - len(text)), text.split(" | ")
     for start in range(0, len(kernels), IN_A_LINE):
         part = kernels[start : start + IN_A_LINE]
         more = " |" if start + IN_A_LINE < len(kernels) else ""
-        yield ("  " if start else "") + " | ".join(part) + more
+        yield indent + ("  " if start else "") + " | ".join(part) + more
 
 
 def _cells(row: TableRow) -> Cells:
@@ -196,5 +197,5 @@ def _html_row(cells: Cells, tag: str) -> str:
 
 def _html_cell(column: str, value: str, tag: str) -> str:
     align = "right" if column in NUMBERS else "left"
-    shown = escape(value).replace("\n", "<br>")
+    shown = escape(value).replace("\n", "<br>").replace("  ", "&nbsp;&nbsp;")  # indents
     return f'<{tag} style="text-align:{align}">{shown}</{tag}>'

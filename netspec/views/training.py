@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -15,10 +16,18 @@ from netspec.training.run import Run
 from netspec.training.settings import batch_of, epochs_of
 from netspec.views.untested import untested_classes
 
-HEADER = (
-    "epoch     loss  train error     error     top-5       lr   images/s   waiting      time"
-    "     left"
-)
+_WIDTHS = {
+    "epoch": 5, "loss": 8, "train %": 8, "error %": 9, "top-5 %": 9, "lr": 8, "images/s": 9,
+    "wait %": 7, "time": 8, "left": 8,
+}  # fmt: skip
+"""Width of each column, with the space before it: together less than the 80 of a terminal."""
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS.values(), strict=True))
+
+
+HEADER = _line(_WIDTHS)
 
 
 def as_text(result: Result) -> str:
@@ -59,7 +68,7 @@ def _named(run: Run, use: str) -> str:
 
 
 def row(epoch: Epoch, left: float) -> str:
-    """Return the row of an epoch under :data:`HEADER`: errors in percent, images skipped last.
+    """Return the row of an epoch under :data:`HEADER`, and a line below it if images are skipped.
 
     Args:
         epoch: its results.
@@ -67,13 +76,19 @@ def row(epoch: Epoch, left: float) -> str:
     """
     numbers = {"training": epoch.corrupt, "validation": epoch.untested}
     skipped = ", ".join(f"{count:,} for {use}" for use, count in numbers.items() if count)
-    return (
-        f"{epoch.epoch:>5}  {epoch.loss:>7.4f}  {epoch.train_error:>9.2f} %  "
-        f"{epoch.top1:>6.2f} %  {epoch.top5:>6.2f} %  {epoch.lr:>7.2g}  "
-        f"{epoch.images_per_second:>9,.0f}  {100 * epoch.waiting:>6.1f} %  "
-        f"{clock(epoch.seconds):>8}  {clock(left):>7}"
-        + (f"  skipped: {skipped}" if skipped else "")
+    cells = (
+        f"{epoch.epoch}",
+        f"{epoch.loss:.4f}",
+        f"{epoch.train_error:.2f}",
+        f"{epoch.top1:.2f}",
+        f"{epoch.top5:.2f}",
+        f"{epoch.lr:.2g}",
+        f"{epoch.images_per_second:,.0f}",
+        f"{100 * epoch.waiting:.1f}",
+        clock(epoch.seconds),
+        clock(left),
     )
+    return _line(cells) + (f"\n       skipped: {skipped}" if skipped else "")
 
 
 def between(moment: Moment) -> str:

@@ -102,7 +102,8 @@ claim params 139
     assert [d.code for d in (first, second)] == ["NS301", "NS302"]
     assert first.notes[-1].message == (
         "claims that are false with it: row b is 3x3x4, not 4x4x4; "
-        "parameters of row c: 74, not 130; parameters of the net: 215, not 139"
+        "parameters of row c: 74, not 130 (2*36 + 2 = 74); parameters of the net: 215, not 139 "
+        "(4*3*3*3 + 4 + 4*4*1*1 + 4 + 2*36 + 2 + 9 in 2 more terms = 215)"
     )
     assert second.message == "parameters of row d: 9, not 7"
 

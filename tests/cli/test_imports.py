@@ -14,11 +14,12 @@ DIGIT = ROOT / "docs" / "images" / "digit.png"
 PROGRAM = """
 import sys
 from netspec.cli import main
-try:
-    main(sys.argv[1:], standalone_mode=False)
-except SystemExit as ended:
-    assert not ended.code
-print(*sys.modules)
+for command in sys.argv[1:]:
+    try:
+        main(command.split(), standalone_mode=False)
+    except SystemExit as ended:
+        assert not ended.code
+    print("\\nafter", *sys.modules)
 """
 
 TRAINING = ("netspec.training",)
@@ -45,16 +46,20 @@ COMMANDS = {
     "ops conv": FRONT,
     "compile lenet5 -o TMP/a.netspec": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "run lenet5 DIGIT --weights digits": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
-    "eval lenet5 --weights digits --data digits": (*LOOP, *MEASURING),
+    "eval lenet5 --weights digits --data digits": (*LOOP, *MEASURING, "sklearn"),
     "weights --list": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "see filters lenet5 --json": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "see activations lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
     "see projection lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
-    "see confusion lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING),
+    "see confusion lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING, "sklearn"),
     "trace lenet5 S2": (*TRAINING, "netspec.data", "netspec.inference", "netspec.comparing"),
     "bench TMP/a.net --rounds 1 --layers": (*TRAINING, "netspec.data", "netspec.comparing"),
     "pack digits:4 -o TMP/shards --size 4": (*TRAINING, "netspec.inference.", *MEASURING),
-    "train TMP/a.net --data digits:4 -o TMP/run --epochs 1": ("netspec.inference.", *MEASURING),
+    "train TMP/a.net --data digits:4 -o TMP/run --epochs 1": (
+        "netspec.inference.",
+        *MEASURING,
+        "sklearn",
+    ),
 }
 """The prefixes of modules that each command does without."""
 
@@ -73,25 +78,33 @@ train {
 """
 
 
+def together(*, is_slow: bool) -> list[list[str]]:
+    """Commands that do without the same modules: one process runs them, one after the other."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for command, prefixes in COMMANDS.items():
+        if command.startswith(SLOW) == is_slow:
+            groups.setdefault(prefixes, []).append(command)
+    return list(groups.values())
+
+
 @pytest.mark.parametrize(
-    "command",
+    "commands",
     [
-        pytest.param(one, marks=[pytest.mark.slow] if one.startswith(SLOW) else [])
-        for one in COMMANDS
+        *together(is_slow=False),
+        *(pytest.param(group, marks=pytest.mark.slow) for group in together(is_slow=True)),
     ],
+    ids=lambda commands: ", ".join(command.split(" ")[0] for command in commands),
 )
-def test_a_command_imports_nothing_that_it_does_not_use(command: str, tmp_path: Path) -> None:
+def test_commands_import_nothing_that_they_do_not_use(commands: list[str], tmp_path: Path) -> None:
     (tmp_path / "a.net").write_text(NET)
-    places = {"TMP": str(tmp_path), "DIGIT": str(DIGIT)}
-    line = command
-    for name, place in places.items():
-        line = line.replace(name, place)
-    arguments = [sys.executable, "-c", PROGRAM, *line.split()]
+    lines = [line.replace("TMP", str(tmp_path)).replace("DIGIT", str(DIGIT)) for line in commands]
+    arguments = [sys.executable, "-c", PROGRAM, *lines]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    modules = done.stdout.splitlines()[-1].split()
-    loaded = [name for name in modules if name.startswith(COMMANDS[command])]
-    assert not loaded, f"{command} imports {', '.join(loaded[:5])}"
+    after = [line.split() for line in done.stdout.splitlines() if line.startswith("after ")]
+    for command, modules in zip(commands, after, strict=True):
+        loaded = [name for name in modules if name.startswith(COMMANDS[command])]
+        assert not loaded, f"{command} imports {', '.join(loaded[:5])}"
 
 
 def test_every_command_is_tested() -> None:

@@ -45,6 +45,7 @@ def test_a_line_an_epoch_without_a_terminal(trained: Path) -> None:
     assert run == f"  run      {trained}, seed 3, cpu, float32"
     assert [row.split()[0] for row in rows] == list("123456")
     assert {len(row) for row in rows} == {len(header)}
+    assert len(header) < 80  # a terminal
     assert re.match(r"error \d+\.\d\d %, top-5 \d+\.\d\d %; weights in ", last)
 
 

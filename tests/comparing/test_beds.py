@@ -5,25 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import sklearn.datasets
 
 from netspec.comparing.comparing import Asked, compare
 from netspec.data import cifar
 from tests.data.test_cifar import RECORDS, records
 
-PHOTOGRAPH = Path(sklearn.datasets.__path__[0]) / "images" / "china.jpg"
-
 
 @pytest.mark.parametrize(("name", "arms"), [("tencrop", 2), ("warmstart", 3), ("colour", 2)])
 def test_cifars_net_is_compared(
-    name: str, arms: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, arms: int, photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = cifar.CIFAR10._replace(train_records=RECORDS, test_records=RECORDS)
     monkeypatch.setattr(cifar, "CIFAR10", few)
     folder = tmp_path / "cifar"
     folder.mkdir()
     for i, file in enumerate((*few.train, few.test)):
-        (folder / file).write_bytes(records(PHOTOGRAPH, 10, 1, i)[1])
+        (folder / file).write_bytes(records(photograph, 10, 1, i)[1])
     (folder / few.names).write_text("\n".join("abcdefghij"))
     asked = Asked(experiment=name, data=f"cifar10:{folder}", seeds=1, epochs=1, batch=16)
     answer = compare(asked, tmp_path / "compared")

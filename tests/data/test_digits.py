@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from netspec.data import digits as digits_module
 from netspec.data import open_data
@@ -28,6 +28,8 @@ def test_both_parts_together_are_all_digits() -> None:
         for split in open_data("digits:8")
         for e in map(split.example, range(len(split)))
     )
+    from sklearn.datasets import load_digits
+
     original = load_digits()
     scaled = np.rint(original.images * 255 / 16).astype(np.uint8)
     assert examples == sorted(
@@ -76,8 +78,19 @@ def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(DataError, match=r"pip install 'netspec-compiler\[demo\]'"):
+        open_data("digits")
+
+
+@pytest.mark.parametrize("text", [None, "1,2\n", "a,b\n"])
+def test_another_file_of_digits_is_an_error(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if text is not None:
+        (tmp_path / "digits.csv").write_text(text)
+    monkeypatch.setattr(digits_module, "FILE", str(tmp_path / "digits.csv"))
+    with pytest.raises(DataError, match="install another version of scikit-learn"):
         open_data("digits")
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from netspec.data import open_data
+from netspec.data.digits import _digits
 from netspec.errors import DataError
 from tests.data.files import IMAGES, LABELS, write_idx, write_mnist
 
-DIGITS = load_digits()
-PIXELS = np.rint(DIGITS.images[:25] * 255 / 16).astype(np.uint8)
-TARGETS = DIGITS.target[:25].astype(np.uint8)
+DIGITS = _digits()
+PIXELS = np.rint(DIGITS.pixels[:25, ..., 0] * (255 / 16)).astype(np.uint8)
+TARGETS = DIGITS.labels[:25]
 
 
 @pytest.fixture(params=["", ".gz"])

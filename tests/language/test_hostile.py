@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,8 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "stages in one row": ("NS005", HEADER + "a: " + "relu|" * 200_000 + "relu"),
     "arguments in one stage": ("NS005", HEADER + "a: fc " + "1," * 500_000 + "1"),
     "unfinished statements": ("NS101", HEADER + "a b\n" * 250_000),
-    "unknown operators": ("NS112", HEADER + "".join(f"r{i}:x\n" for i in range(90_000))),
     "commas": ("NS005", HEADER + "a: fc " + "," * 1_000_000),
     "quotes": ("NS101", '"' * 1_000_000),
-    "signs": ("NS009", HEADER + "let a = " + "-" * 1_000_000 + "1"),
     "a long sum": ("NS009", HEADER + "let a = " + "1+" * 500_000 + "1"),
     "a sum in every call": (
         "NS005",
@@ -118,28 +117,18 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "the same row again and again": ("NS110", VARIANT.format("C1:abs\n" * 90_000)),
     "constants again and again": ("NS110", VARIANT.format("let a=1\n" * 90_000)),
     "columns again and again": ("NS131", VARIANT.format("columns 1\n" * 70_000)),
-    "outputs again and again": ("NS131", VARIANT.format("output out\n" * 70_000)),
     "defaults again and again": ("NS131", VARIANT.format("default round=ceil\n" * 50_000)),
     "imports again and again": (
         "NS110",
         "net a\n" + 'import "googlenet.net"\n' * 30_000 + "input i 8x8x3\na: relu",
     ),
-    "imports of nothing": (
-        "NS001",
-        "net a\n" + "".join(f'import "x{i}.net"\n' for i in range(50_000)) + "a: relu",
-    ),
     "an import with a name of a megabyte": ("NS001", f'net a\nimport "{"x" * 1_000_000}"'),
     "a ragged table": ("NS143", CONNECT.format("X" * 400_000 + "\n" + "X" * 400_001)),
     "a table of a million places": ("NS132", CONNECT.format("X" * 1_000_000)),
-    "a table of many lines": ("NS209", CONNECT.format("XXX\n" * 90_000)),
     "a table of too many lines": ("NS005", CONNECT.format("X\n" * 300_000)),
     "an empty table": ("NS101", CONNECT.format("")),
     "a table without an X": ("NS143", CONNECT.format("..\n" * 3)),
     "codes of a billion lines": ("NS143", HEADER + "a: rbf d\ncodes d 1000000000x1 { X }"),
-    "codes of wrong widths": (
-        "NS143",
-        HEADER + "a: rbf d\ncodes d 1x4 {" + "XXX " * 200_000 + "}",
-    ),
     "many codes": ("NS209", HEADER + "a: rbf d\ncodes d 1x1 {" + "X " * 400_000 + "}"),
     "powers of powers of symbols": ("NS007", SYMBOLS + chain("(H+W)", "{0}**8")),
     "products of powers of symbols": ("NS302", SYMBOLS + chain("H", "{0}*(H+W+{1})**8", 30)),
@@ -175,10 +164,6 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "pools of pools of symbols": ("NS007", SYMBOLS + "a1..a500: maxpool 3x3/2, round=ceil"),
     "padded pools of symbols": ("NS007", SYMBOLS + "a1..a500: maxpool 3x3/2, pad=same"),
     "many stages of symbols": ("NS005", SYMBOLS + "a1..a5000: conv 3x3, C\nclaim params 5"),
-    "many rows of symbols": (
-        "NS005",
-        SYMBOLS + "".join(f"r{i}: conv 1x1, C+{i}\n" for i in range(20_000)),
-    ),
     "many branches of symbols": (
         "NS005",
         SYMBOLS
@@ -198,6 +183,38 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "unclosed braces": ("NS102", HEADER + "a: concat {\n relu\n"),
     "a wide operator": ("NS112", HEADER + "a: " + "r" * 900_000),
 }
+
+
+LARGE: dict[str, tuple[str, int, Callable[[int], str]]] = {
+    "unknown operators": (
+        "NS112",
+        90_000,
+        lambda count: HEADER + "".join(f"r{i}:x\n" for i in range(count)),
+    ),
+    "signs": ("NS009", 1_000_000, lambda count: HEADER + "let a = " + "-" * count + "1"),
+    "outputs again and again": (
+        "NS131",
+        70_000,
+        lambda count: VARIANT.format("output out\n" * count),
+    ),
+    "imports of nothing": (
+        "NS001",
+        50_000,
+        lambda count: "net a\n" + "".join(f'import "x{i}.net"\n' for i in range(count)) + "a: relu",
+    ),
+    "a table of many lines": ("NS209", 90_000, lambda count: CONNECT.format("XXX\n" * count)),
+    "codes of wrong widths": (
+        "NS143",
+        200_000,
+        lambda count: HEADER + "a: rbf d\ncodes d 1x4 {" + "XXX " * count + "}",
+    ),
+    "many rows of symbols": (
+        "NS005",
+        20_000,
+        lambda count: SYMBOLS + "".join(f"r{i}: conv 1x1, C+{i}\n" for i in range(count)),
+    ),
+}
+"""Inputs of so many parts, about as many as fit into a file."""
 
 
 SLOW = {
@@ -225,6 +242,13 @@ def check(path: Path, seconds: int = 10) -> subprocess.CompletedProcess[str]:
     return forked().run("check", path, limits=limits)
 
 
+def assert_diagnostic(done: subprocess.CompletedProcess[str], code: str) -> None:
+    assert done.returncode == 1, done.stderr[:1000]
+    assert f"[{code}]" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "help: " in done.stderr
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in HOSTILE]
 )
@@ -232,11 +256,23 @@ def test_hostile_input_gets_a_diagnostic(name: str, tmp_path: Path) -> None:
     code, text = HOSTILE[name]
     path = tmp_path / "hostile.net"
     path.write_text(text, encoding="utf-8", newline="")
-    done = check(path)
-    assert done.returncode == 1, done.stderr[:1000]
-    assert f"[{code}]" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "help: " in done.stderr
+    assert_diagnostic(check(path), code)
+
+
+@pytest.mark.parametrize(
+    ("share", "seconds"), [(4, 5), pytest.param(1, 10, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("name", LARGE)
+def test_input_of_many_parts_gets_a_diagnostic(
+    name: str, share: int, seconds: int, tmp_path: Path
+) -> None:
+    """Or a quarter of it, which takes a second or two: time that grew with the square of the parts
+    would be far more than what a busy machine adds.
+    """
+    code, count, text = LARGE[name]
+    path = tmp_path / "large.net"
+    path.write_text(text(count // share), encoding="utf-8", newline="")
+    assert_diagnostic(check(path, seconds), code)
 
 
 @pytest.mark.parametrize(
@@ -387,27 +423,28 @@ def test_hostile_bytes_of_an_import_get_a_diagnostic(
 
 
 @pytest.mark.parametrize(
-    ("changes", "rows"),
+    ("changes", "count", "rows"),
     [
-        pytest.param("r{0}:tanh\n", 40_000, marks=pytest.mark.slow),
-        ("drop r{0}\n", 0),
-        pytest.param("x{0} after r{0}:abs\n", 70_000, marks=pytest.mark.slow),
-        pytest.param("let v{0}=1\n", 40_000, marks=pytest.mark.slow),
+        pytest.param("r{0}:tanh\n", 40_000, 40_000, marks=pytest.mark.slow),
+        ("drop r{0}\n", 10_000, 0),
+        pytest.param("drop r{0}\n", 40_000, 0, marks=pytest.mark.slow),
+        pytest.param("x{0} after r{0}:abs\n", 30_000, 70_000, marks=pytest.mark.slow),
+        pytest.param("let v{0}=1\n", 40_000, 40_000, marks=pytest.mark.slow),
     ],
 )
 def test_large_variants_of_large_nets_are_checked_in_time(
-    changes: str, rows: int, tmp_path: Path
+    changes: str, count: int, rows: int, tmp_path: Path
 ) -> None:
-    count = 30_000 if "after" in changes else 40_000
     changed = "".join(changes.format(i) for i in range(count))
     last = "last after i: abs\n" if "drop" in changes else ""
     text = f"net a from b {{\n{changed}{last}}}"
-    done = check(write(tmp_path, {"a.net": text, "b.net": base(40_000)}))
+    of = count if "drop" in changes else 40_000
+    done = check(write(tmp_path, {"a.net": text, "b.net": base(of)}))
     assert done.returncode == 0, done.stderr[:1000]
     assert f"{max(rows, 1):,} row" in done.stdout
 
 
-@pytest.mark.parametrize("rows", [10_000, pytest.param(60_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rows", [3_000, pytest.param(60_000, marks=pytest.mark.slow)])
 def test_a_chain_of_variants_of_a_large_net_is_checked_in_time(tmp_path: Path, rows: int) -> None:
     texts = {f"f{i}.net": f"net f{i} from f{i + 1} {{ x{i} after i: abs }}" for i in range(98)}
     done = check(write(tmp_path, texts | {"f98.net": base(rows)}))

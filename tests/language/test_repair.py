@@ -106,10 +106,20 @@ def test_an_input_of_another_notation_is_shown_as_it_should_be(text: str) -> Non
 @pytest.mark.parametrize(
     ("row", "help"),
     [
-        ("a: Conv2D(16, (3,3), activation='relu')", f"`Conv2D`: {foreign.operator('conv2d')}"),
-        ("a: nn.Linear(120, 10)", f"`Linear`: {foreign.operator('linear')}"),
-        ("self.fc = nn.Linear(120, 10, bias=False)", f"`Linear`: {foreign.operator('linear')}"),
-        ("model.add(Dense(10, activation='relu'))", f"`Dense`: {foreign.operator('dense')}"),
+        ("a: Conv2D(16, (3,3), activation='relu')", "write `a: conv 3x3, 16 | relu`"),
+        ("a: Conv2D(16, (3,3), name='relu')", f"`Conv2D`: {foreign.operator('conv2d')}"),
+        ("a: nn.Linear(120, 10)", "write `a: fc 10`"),
+        ("self.fc = nn.Linear(120, 10, bias=False)", "write `fc: fc 10, bias=off`"),
+        ("model.add(Dense(10, activation='relu'))", "write `LABEL: fc 10 | relu`"),
+        ("model.add(Dense(10, units=7, x=1))", f"`Dense`: {foreign.operator('dense')}"),
+        (
+            "self.c = nn.Conv2d(1, 20, kernel_size=(5, 3), stride=2, padding=(2, 1), bias=False)",
+            "write `c: conv 5x3/2, 20, pad=2x1, bias=off`",
+        ),
+        (
+            "a: AvgPool2D(pool_size=(2,2), strides=(2,2)) | Conv2D(8, 1)",
+            "write `a: avgpool 2x2/2 | conv 1x1, 8`",
+        ),
         ("a: conv(16, (3,3), padding='same')", "write `conv 3x3, 16`"),
         ("a: conv(3x3, 16, activation='relu')", foreign.attribute("activation", ())),
     ],

@@ -63,7 +63,7 @@ def test_the_members_that_a_run_is_written_with_are_read_back(tmp_path: Path) ->
 )
 def test_commands_take_a_run_for_a_spec(arguments: tuple[str, ...], run: Path) -> None:
     command, *others = arguments
-    done = forked().run(command, run, *others)
+    done = forked(*["torch"] * (command == "trace")).run(command, run, *others)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "mine" in done.stdout or "run" in done.stdout

@@ -96,3 +96,30 @@ def test_the_wheel_built_from_the_sdist_is_the_same(built: Path) -> None:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if "/specs/" in name]
     specs = {name.rpartition("/")[2] for name in names if name.endswith(".net")}
     assert specs == {path.name for path in (ROOT / "specs").glob("*.net")}
+
+
+def test_an_editable_install_is_imported_from_the_folder_above_the_clone(
+    built: Path, tmp_path: Path
+) -> None:
+    """There the clone's folder has the name of the package, and no ``__init__.py``."""
+    (tmp_path / "netspec").symlink_to(built / "tree")
+    program = "import sys; from setuptools.build_meta import *; build_editable(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        cwd=built / "tree",
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    program = "import site; site.addsitedir('site'); import netspec; print(netspec.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],  # without the site that these tests run in
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    )
+    assert Path(done.stdout.strip()) == built / "tree" / "netspec" / "__init__.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import inf, nan
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 
 import netspec
 from netspec.runtime.causes import NotFiniteError, require_finite_outputs
+from netspec.runtime.reference import Model
 from netspec.runtime.verification import as_tuple
 from tests.backends.cpu.helpers import TYPES
 from tests.backends.helpers import RICH, pair
@@ -39,7 +41,11 @@ a from l, r: concat | relu
 b: maxpool 3x3/1 | flatten
 """
 NETS = {text.split()[1]: netspec.loads(text) for text in (RICH, POOLED, SQUASHED)}
-PAIRS = {(name, dtype): pair(net, dtype) for name, net in NETS.items() for dtype in TYPES}
+
+
+@cache
+def pair_of(name: str, dtype: torch.dtype) -> tuple[netspec.Compiled, Model]:
+    return pair(NETS[name], dtype)
 
 
 def same_places(y: Tensor, z: Tensor) -> bool:
@@ -63,7 +69,7 @@ BAD = st.sampled_from([nan, inf, -inf, 3e38, -3e38])
 def test_in_the_image(
     name: str, dtype: torch.dtype, value: float, place: int, exponent: int
 ) -> None:
-    model, plain = PAIRS[name, dtype]
+    model, plain = pair_of(name, dtype)
     for x in (images(NETS[name], dtype), images(NETS[name], dtype, 10.0**exponent)):
         if exponent % 2 or x.abs().max() < 1:
             x.view(-1)[place % x.numel()] = value
@@ -173,7 +179,7 @@ def test_before_a_folded_normalisation() -> None:
 
 
 def test_the_plain_net_answers_as_a_plan_does() -> None:
-    model, plain = PAIRS["pooled", torch.float32]
+    model, plain = pair_of("pooled", torch.float32)
     x = images(NETS["pooled"], torch.float32)
     x[1, 2, 3, 4] = nan
     y = model(x.requires_grad_(False))
@@ -257,7 +263,7 @@ def test_the_cause_is_named() -> None:
 
 
 def test_the_image_of_a_batch_is_named() -> None:
-    model, _ = PAIRS["squashed", torch.float32]
+    model, _ = pair_of("squashed", torch.float32)
     x = images(NETS["squashed"], torch.float32)
     x[1, 0, 0, 0] = nan
     with pytest.raises(NotFiniteError) as caught:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 
 import netspec
 from netspec.ir.randomness import masks
@@ -20,6 +19,8 @@ LEAST_OF_PROBABILITIES = 1.4611
 
 @pytest.mark.parametrize("make", [netspec.compile, netspec.reference])
 def test_a_net_learns_digits_in_a_loop_of_ones_own(make: type[netspec.Model]) -> None:
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     x = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
     y = torch.tensor(digits.target)

@@ -79,9 +79,27 @@ d: gap | concat { fc 3; fc 2 | concat { fc 4; fc 5 | fc 6 } }"""
     assert net["a"].kernels == ("3x3/2, 4 | 3x3, 4", "1x1/2, 4")
     assert net["b"].kernels == ("1x1, 4", "1x1x4/1, 5")
     assert net["c"].kernels == ()
-    assert net["d"].kernels == ("4x4", "fc 5x3", "fc 5x2", "fc 2x4", "fc 2x5 | fc 5x6")
+    assert net["d"].kernels == ("4x4", "fc 5x3", "fc 5x2 |", "  fc 2x4", "  fc 2x5 | fc 5x6")
     text = as_text(net)
     assert "3x3/2, 4 | 3x3, 4" in text
+
+
+def test_kernels_of_branches_inside_a_branch_are_indented() -> None:
+    assert load("inception_v3")["7b"].kernels[1:5] == (
+        "1x1, 384 |", "  1x3, 384", "  3x1, 384", "1x1, 448 | 3x3, 384 |"
+    )  # fmt: skip
+    rows = """a: concat {
+    conv 1x1, 1
+    conv 1x1, 2 | concat { conv 1x1, 3; add { conv 1x1, 2; identity } | conv 1x1, 5 } | conv 1x1, 6
+    relu | add { conv 1x1, 3 | conv 1x1, 7 | conv 1x1, 8 | conv 1x1, 3; identity } | relu
+}"""
+    net = load_rows(rows)
+    assert net["a"].kernels == (
+        "1x1, 1", "1x1, 2 |", "  1x1, 3", "  1x1, 2", "  | 1x1, 5", "| 1x1, 6",
+        "relu |", "  1x1, 3 | 1x1, 7 | 1x1, 8 | 1x1, 3",
+    )  # fmt: skip
+    assert "  1x1, 3 | 1x1, 7 | 1x1, 8 |" in as_text(net)
+    assert "<br>&nbsp;&nbsp;1x1, 3<br>" in as_html(net)
 
 
 def test_long_chains_are_folded() -> None:

@@ -26,7 +26,7 @@ BASES = {"vgg11_bn": "vgg11", "vgg13_bn": "vgg13", "vgg16_bn": "vgg16_3", "vgg19
 
 
 class VGG(ByHand):
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, wide: int = 4096) -> None:
         super().__init__()
         self.name, self.blocks = name, BLOCKS[BASES.get(name, name)]
         channels = 3
@@ -38,9 +38,9 @@ class VGG(ByHand):
                     conv = nn.Sequential(OrderedDict(conv=conv, bn=norm))
                 self.add_module(f"C{block}{place}", conv)
                 channels = width
-        self.FC1 = nn.Linear(512 * 7 * 7, 4096)
-        self.FC2 = nn.Linear(4096, 4096)
-        self.FC3 = nn.Linear(4096, 1000)
+        self.FC1 = nn.Linear(512 * 7 * 7, wide)
+        self.FC2 = nn.Linear(wide, wide)
+        self.FC3 = nn.Linear(wide, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
         for block, kernels in enumerate(self.blocks, start=1):

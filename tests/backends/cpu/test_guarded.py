@@ -45,7 +45,7 @@ def assert_nothing_faults(*, nets: int, pieces: int, seed: int) -> None:
 
 @linux
 def test_no_implementation_leaves_its_memory() -> None:
-    assert_nothing_faults(nets=12, pieces=25, seed=0)
+    assert_nothing_faults(nets=6, pieces=12, seed=0)
 
 
 @linux
