@@ -82,7 +82,7 @@ class Evolution(Visualisation):
         cell = min(CELL, (INCHES_WIDE - 0.6) / across)
         figure = new_figure(max(4.5, across * cell + 0.6), down * (cell * high + 0.04) + 0.25)
         panels = figure.subplots(down, across, squeeze=False)
-        figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)  # type: ignore
+        figure.set_layout_engine("constrained", w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
         noun = noun_of(self.size)
         for m in range(down):
             for e in range(across):
