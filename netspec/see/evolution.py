@@ -185,7 +185,7 @@ def evolution(
     size, patches = size_of(seen.shape_of(row)), _joined(one.patches for one in excited)
     return Evolution(
         caption=f"Projections of {counted(len(numbers), noun_of(size))} of {row} during training"
-        f"{beyond(patches)}\n{dataset.name}\n{seen.net.name}, run {directory}",
+        f"{beyond(patches)}\n{dataset.name}\n{seen.net.name}, run {directory.name}",
         data=dataset.name,
         row=row,
         size=size,

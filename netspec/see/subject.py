@@ -55,9 +55,10 @@ class Seen:
         """The net and its weights, for a caption: a net without trained weights says so."""
         if not self.subject.model.is_trained:
             return f"{self.net.name} with random weights, not trained"
-        origin = self.subject.origin
-        is_known = origin.startswith(("the run", "the weights", "the artifact"))
-        return f"{self.net.name}, {origin.removeprefix('the ')}" if is_known else self.net.name
+        _, _, origin = self.subject.origin.partition("the ")
+        kind, _, path = origin.partition(" ")
+        is_known = kind in ("run", "weights", "artifact")
+        return f"{self.net.name}, {kind} {Path(path).name}" if is_known else self.net.name
 
     @property
     def classes(self) -> tuple[str, ...]:
