@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,15 +20,16 @@ from netspec.pretrained.layers import Weights
 from netspec.runtime.reference import Model
 
 ALLOWED = 1e-4
-"""Largest difference of outputs, relative to the largest output.  Both sides compute in float32,
-whose rounding errors add up to about 1e-5 over 200 layers; an exchanged pair of layers, a wrong
-epsilon or padding changes outputs by 1e-3 and more."""
+"""Largest difference of outputs, relative to the largest output.  Rounding of float32 adds up to
+about 1e-5 over 200 layers; an exchanged pair of layers, a wrong epsilon or padding changes outputs
+by 1e-3 and more."""
 
-LEAST = 1e-3
+LEAST = {torch.float32: 1e-3, torch.float64: 1e-9}
 """Least change of outputs from one random image to another, relative to the largest output, for a
-comparison to show anything: rounding is then below a hundredth of the change."""
+comparison to show anything, by the type that is computed in: rounding is then below a hundredth of
+the change (1e-5 of the largest output in float32, 1e-14 in float64)."""
 
-SHARE = 0.05
+SHARE = {torch.float32: 0.05, torch.float64: 1e-3}
 """Largest difference of outputs as a share of their change from one image to another."""
 
 SATURATED = 0.999
@@ -85,26 +87,30 @@ def check(
     if len(net.graph.inputs) != 1 or len(net.graph.outputs) != 1:
         return Checked(reason=f"{net.name} has several inputs or outputs")
     image = net.graph.stage(net.graph.inputs[0]).known_shape
+    dtype = torch.float32
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(IMAGES, *image.torch, generator=generator)
     try:
-        if module is not None:
-            name = module if isinstance(module, str) else type(module).__name__
-            run, source = _of_module(_made(module, weights)), f"the module {name}"
-        elif weights.format == "onnx":
-            run, source = _of_onnx(weights.path, image.torch)
-        else:
-            raise _NotRun("give the model that has these weights with --module")
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randn(IMAGES, *image.torch, generator=generator)
         with torch.inference_mode():
-            theirs = _outputs(run, images, source)
-            require_telling(theirs, source)
-            model = Model(net, _complete(net, tensors))
-            ours = (_probabilities if _are_probabilities(theirs) else Model.logits)(model, images)
+            if module is not None:
+                name = module if isinstance(module, str) else type(module).__name__
+                source = f"the module {name}"
+                theirs = _of_module(_made(module, weights), images, source)
+                dtype = theirs.dtype
+            elif weights.format == "onnx":
+                run, source = _of_onnx(weights.path, image.torch)
+                theirs = _outputs(run, images, source).float()
+            else:
+                raise _NotRun("give the model that has these weights with --module")
+            _require_telling(theirs, source)
+            model = Model(net, _complete(net, tensors, dtype))
+            compared = _probabilities if _are_probabilities(theirs) else Model.logits
+            ours = compared(model, images.to(dtype)).reshape(IMAGES, -1)
     except _NotRun as problem:
         return Checked(reason=str(problem))
-    error = _difference(ours.reshape(IMAGES, -1), theirs, source)
+    error = _difference(ours, theirs, source)
     largest, change = float(theirs.abs().max()), float((theirs[0] - theirs[1]).abs().max())
-    if not error <= min(ALLOWED * largest, SHARE * change):  # NaN too
+    if not error <= min(ALLOWED * largest, SHARE[dtype] * change):  # NaN too
         raise DataError(
             f"{net.name} with the weights of {weights.path} does not compute what {source} does: "
             f"outputs differ by {error / largest:.1e} of the largest, and {ALLOWED:.0e} is "
@@ -117,26 +123,26 @@ def check(
 def _outputs(run: Run, images: Tensor, source: str) -> Tensor:
     """Return the outputs of a source, a matrix [N, outputs]."""
     try:
-        return run(images).float()
+        return run(images)
     except Exception as error:  # whatever the code of others raises
         raise DataError(f"cannot run {source}: {type(error).__name__}: {error}") from None
 
 
-def require_telling(outputs: Tensor, source: str) -> None:
+def _require_telling(outputs: Tensor, source: str) -> None:
     """Raise _NotRun if a comparison of these outputs [N, outputs] would not show an error."""
     change, largest = (outputs[0] - outputs[1]).abs().max(), outputs.abs().max()
-    if not bool(change >= LEAST * largest) or not bool(largest > 0):
+    if not bool(change >= LEAST[outputs.dtype] * largest) or not bool(largest > 0):
         raise _NotRun(f"the outputs of {source} hardly depend on the image, which shows nothing")
     if _are_probabilities(outputs) and bool(largest > SATURATED):
         raise _NotRun(f"the softmax of {source} is saturated, which shows nothing")
 
 
-def _complete(net: Net, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _complete(net: Net, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """Return the tensors of a net, with zeros for those of heads that the source does not have."""
     from netspec.ir.parameter_names import parameter_names
 
     return {
-        name: tensors[name].float() if name in tensors else torch.zeros(parameter.shape)
+        name: tensors.get(name, torch.zeros(1).expand(parameter.shape)).to(dtype)
         for name, parameter, _ in parameter_names(net.graph)
     }
 
@@ -207,15 +213,20 @@ def _fill(made: Module, name: str, weights: Weights) -> None:
         raise DataError(f"{name} does not take these weights: {error}") from None
 
 
-def _of_module(module: Module) -> Run:
-    def run(images: Tensor) -> Tensor:
-        outputs: Any = module(images)
-        if not isinstance(outputs, Tensor):  # torchvision's outputs with those of heads
-            outputs = outputs[0]
-        matrix: Tensor = outputs.reshape(len(images), -1)
-        return matrix
+def _of_module(module: Module, images: Tensor, source: str) -> Tensor:
+    """Return the outputs of a module: in float64, or in float32 if it cannot compute in that."""
+    try:
+        return _run(deepcopy(module).double(), images.double())
+    except Exception:  # the code of others may be for one type only
+        return _outputs(lambda batch: _run(module, batch), images, source).float()
 
-    return run
+
+def _run(module: Module, images: Tensor) -> Tensor:
+    outputs: Any = module(images)
+    if not isinstance(outputs, Tensor):  # torchvision's outputs with those of heads
+        outputs = outputs[0]
+    matrix: Tensor = outputs.reshape(len(images), -1)
+    return matrix
 
 
 # -------------------------------------------------------------------------------------------- ONNX

@@ -39,10 +39,36 @@ def test_exchanged_layers_are_noticed(bias: float, tmp_path: Path) -> None:
         converted(net, path, exchanged(module))
 
 
-def test_outputs_that_hardly_depend_on_the_image_show_nothing(tmp_path: Path) -> None:
-    """With a bias of 1e6, exchanged layers change outputs by less than rounding."""
+class Single(nn.Module):
+    """A module that computes in float32 only."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.dtype == torch.float32
+        outputs: Tensor = self.inner(images)
+        return outputs
+
+
+def test_modules_compute_in_float64_where_they_can(tmp_path: Path) -> None:
+    """With a bias of 1e6, exchanged layers change outputs by less than the rounding of float32."""
     module = with_last_bias(1e6)
     path = saved(module, tmp_path / "a.pth")
+    net = netspec.loads(TWINS)
+    assert converted(net, path, module).checked.error is not None
+    with pytest.raises(DataError, match="does not compute what"):
+        converted(net, path, exchanged(module))
+    assert (
+        next(module.parameters()).dtype == torch.float32
+    )  # the module of the caller is not changed
+
+
+def test_outputs_that_hardly_depend_on_the_image_show_nothing(tmp_path: Path) -> None:
+    inner = with_last_bias(1e6)
+    module = Single(inner)
+    path = saved(inner, tmp_path / "a.pth")
     result = converted(netspec.loads(TWINS), path, module)
     assert result.checked.error is None
     assert "hardly depend on the image" in str(result.checked)
