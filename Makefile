@@ -69,7 +69,7 @@ test-all: venv
 test-weights: venv
 	$(BIN)/python -m pip install --quiet --no-deps --target build/peers --upgrade \
 		--requirement tests/pretrained/peers/requirements.txt
-	PYTHONPATH=build/peers $(BIN)/python -m pytest tests/pretrained/peers
+	PYTHONPATH=build/peers $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/pretrained/peers
 
 gpu: venv
 	@$(BIN)/python -m benchmarks.gpu $(STAGE) $(if $(AGAIN),--again)

@@ -46,9 +46,12 @@ def of_timm(name: str) -> nn.Module:
 
 
 def _filled(module: nn.Module) -> nn.Module:
-    """Give a module random scales, statistics and biases, which are 0 and 1 at first.
+    """Give a module random weights with which the image still shows in the outputs.
 
-    timm sets the last scale of a residual branch to 0, which would hide the whole branch.
+    Biases, scales and statistics are 0 and 1 at first, and timm sets the last scale of a residual
+    branch to 0, which would hide the whole branch.  With the first weights of GoogLeNet and
+    Inception v4, outputs change by less than 1e-9 from one image to another, so that nets that
+    differ would seem equal: weights keep the variance of activations (He et al. 2015).
     """
     generator = torch.Generator().manual_seed(0)
     for name, tensor in module.state_dict().items():
@@ -56,11 +59,13 @@ def _filled(module: nn.Module) -> nn.Module:
             tensor.uniform_(0.5, 1.5, generator=generator)
         elif "running_mean" in name or name.endswith("bias"):
             tensor.uniform_(-0.1, 0.1, generator=generator)
+        elif tensor.dim() > 1:
+            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
     return module.eval()
 
 
 def of_keras(name: str) -> Any:
-    """A model with random statistics and biases, which are 0 and 1 at first."""
+    """A model with random weights with which the image still shows in the outputs."""
     import keras
 
     model = getattr(keras.applications, name)(weights=None)
@@ -70,7 +75,12 @@ def of_keras(name: str) -> Any:
         values = []
         for variable, value in zip(layer.weights, layer.get_weights(), strict=True):
             limits = ranges.get(variable.path.rpartition("/")[2], (-0.05, 0.05))
-            values.append(value if limits is None else generator.uniform(*limits, value.shape))
+            deviation = (2 / np.prod(value.shape[:-1])) ** 0.5
+            values.append(
+                generator.normal(0, deviation, value.shape)
+                if limits is None
+                else generator.uniform(*limits, value.shape)
+            )
         if values:
             layer.set_weights(values)
     return model

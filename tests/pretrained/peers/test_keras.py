@@ -12,7 +12,7 @@ import torch
 
 import netspec
 from tests.pretrained.peers.models import KERAS, of_keras
-from tests.pretrained.peers.test_pytorch import ALLOWED, IGNORE, difference, images
+from tests.pretrained.peers.test_pytorch import ALLOWED, IGNORE, TELLING, difference, images
 
 
 @pytest.mark.parametrize("name", KERAS)
@@ -27,6 +27,8 @@ def test_keras(name: str, tmp_path: Path) -> None:
     softmax, last.activation = last.activation, keras.activations.linear
     with torch.no_grad():
         expected = model(x.permute(0, 2, 3, 1), training=False).cpu()
+        other = model(x.flip(3).permute(0, 2, 3, 1), training=False).cpu()
+    assert difference(other, expected) > TELLING
     last.activation = softmax
     for file in ("a.keras", "a.h5", "a.weights.h5"):
         path = tmp_path / file
