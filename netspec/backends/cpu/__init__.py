@@ -21,6 +21,7 @@ from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
 from netspec.backends.cpu.plain import Plain, PlainConcat
 from netspec.backends.cpu.pools import OneDnnGap, OneDnnPool, PlainPool
 from netspec.backends.cpu.softmax import OneDnnSoftmax
+from netspec.backends.cpu.winograd import Winograd
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_relu import ConvRelu
@@ -44,7 +45,7 @@ from netspec.lowering.implementation import Implementation, Problem
 from netspec.lowering.passes import PIPELINE, merge_siblings
 from netspec.lowering.plan import Plan
 
-MULTIPLYING = (OneDnnConv(), MkldnnConv(), Plain())
+MULTIPLYING = (Winograd(), OneDnnConv(), MkldnnConv(), Plain())
 CONNECTED = (OneDnnLinear(), OneDnnStream(), MkldnnLinear(), Plain())
 POOLS = (OneDnnPool(), PlainPool())
 
@@ -82,9 +83,10 @@ class CpuBackend(Backend):
 
     def implementations(self, problem: Problem) -> list[CpuImplementation]:
         candidates = IMPLEMENTATIONS.get(type(problem.op), (Plain(),))
-        return [
+        able = [
             implementation for implementation in candidates if not implementation.refuses(problem)
         ]
+        return sorted(able, key=lambda implementation: not implementation.pays(problem))
 
     def measure(
         self, problem: Problem, implementations: Sequence[Implementation]

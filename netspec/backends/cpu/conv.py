@@ -61,7 +61,7 @@ class OneDnnConv(Multiplying):
             dilation=op.dilation,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
-            steps=_steps(op),
+            steps=steps_after(op),
             skipped=skipped,
         )
 
@@ -80,7 +80,7 @@ class OneDnnConv(Multiplying):
         return conv_of(problem).sparse(weight)
 
 
-def _steps(op: Conv) -> Steps:
+def steps_after(op: Conv) -> Steps:
     """Return the steps that follow the convolution."""
     if isinstance(op, ConvActivation):
         return steps_of(op.activation)

@@ -51,7 +51,7 @@ class Direct(CpuImplementation):
         return safe_domain(problem, growth)
 
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
-        return {name: _copied(tensor) for name, tensor in required(problem, tensors).items()}
+        return {name: copied(tensor) for name, tensor in required(problem, tensors).items()}
 
     @abstractmethod
     def describe(self, problem: Problem) -> None:
@@ -62,7 +62,7 @@ class Direct(CpuImplementation):
         """
 
 
-def _copied(tensor: Tensor) -> Tensor:
+def copied(tensor: Tensor) -> Tensor:
     """Return a contiguous copy, in memory that no other tensor shares.
 
     The address of the copy is passed to the library, so nobody else may change, move or free it.
@@ -111,7 +111,7 @@ class Multiplying(Direct):
         dense = self.dense(problem, checked["weight"]).contiguous().view(sizes)
         plain, packed = rows(sizes, problem.dtype), _packed_layout(self, problem)
         weight = _reordered(dense, plain, packed, _pages_for(packed, problem.dtype))
-        return {name: weight if name == "weight" else _copied(t) for name, t in checked.items()}
+        return {name: weight if name == "weight" else copied(t) for name, t in checked.items()}
 
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
         """Check nothing here: all tensors are bound, and ``Memory`` checks their layouts."""
@@ -132,8 +132,30 @@ class Multiplying(Direct):
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        here, weight = replace(problem, batch=len(y)), packed["weight"]
-        layout = _packed_layout(self, problem)
+        here = replace(problem, batch=len(y))
+        source = Memory(activations(here.batch, here.inputs[0], here.dtype), x[0])
+        destination = Memory(activations(here.batch, here.output, here.dtype), y)
+        return [self.launch(problem, here, packed, source, destination, scratch)]
+
+    def launch(
+        self,
+        problem: Problem,
+        here: Problem,
+        packed: Tensors,
+        source: Memory,
+        destination: Memory,
+        scratch: Scratch,
+    ) -> Launch:
+        """Return the launch that solves a problem on fixed memory.
+
+        Args:
+            problem: for which the weights were packed.
+            here: the problem to solve: with the same weights, maybe with other sizes of maps.
+            packed: the packed tensors.
+            source, destination: the operand and the result.
+            scratch: gives temporary memory.
+        """
+        weight, layout = packed["weight"], _packed_layout(self, problem)
         try:
             description = self.described(here, layout)
         except NoImplementationError:
@@ -144,16 +166,16 @@ class Multiplying(Direct):
             weight = _reordered(weight, layout, theirs, _pages_for(theirs, here.dtype))
             layout = theirs
         memories = [
-            (Argument.SOURCE, Memory(activations(here.batch, here.inputs[0], here.dtype), x[0])),
+            (Argument.SOURCE, source),
             (Argument.WEIGHTS, Memory(layout, weight)),
-            (Argument.DESTINATION, Memory(activations(here.batch, here.output, here.dtype), y)),
+            (Argument.DESTINATION, destination),
         ]
         if "bias" in packed:
             bias = packed["bias"]
             memories.append(
                 (Argument.BIAS, Memory(rows((here.output.channels,), here.dtype), bias))
             )
-        return [launch(description, memories, scratch)]
+        return launch(description, memories, scratch)
 
 
 def _packed_layout(implementation: Multiplying, problem: Problem) -> Layout:

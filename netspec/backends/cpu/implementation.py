@@ -23,6 +23,10 @@ class CpuImplementation(Implementation):
     def growth(self, problem: Problem, tensors: Tensors) -> Growth:
         return problem.op.growth(problem.inputs, **tensors)
 
+    def pays(self, problem: Problem) -> bool:
+        """Return False if the next implementation in the table is expected to be faster."""
+        return True
+
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
         """Raise TypeError or ValueError if these are not the tensors that ``pack`` returns."""
         required(problem, packed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -35,6 +36,13 @@ class Scratch:
         self._waiting.append((self._taken, use))
         self._taken += rounded_up(size, ALIGNMENT)
         self.size = max(self.size, self._taken)
+
+    @contextmanager
+    def reused(self) -> Iterator[None]:
+        """Let later requests of the step use the memory of the requests in this block again."""
+        taken = self._taken
+        yield
+        self._taken = taken
 
     def hand_out(self) -> None:
         """Allocate the memory, fill it with zeros, and call each ``use`` with its address."""

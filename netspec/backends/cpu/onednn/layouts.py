@@ -65,6 +65,14 @@ class Layout:
         elements = self.bytes // self.dtype.itemsize
         return axes_of((elements,), (1,))
 
+    @property
+    def extent(self) -> int:
+        """The bytes from the first element to the end of the last one.
+
+        The library's size of a layout with gaps includes the gap after the last element.
+        """
+        return (1 + sum((size - 1) * stride for stride, size in self.axes)) * self.dtype.itemsize
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Layout) and bool(
             library().function("memory_desc_equal")(self, other)

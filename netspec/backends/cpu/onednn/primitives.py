@@ -163,6 +163,24 @@ def inner_product(
     return Description("inner_product_forward", library().engine, INFERENCE, *arguments)
 
 
+def matrix_product(
+    left: Layout,
+    right: Layout,
+    destination: Layout,
+    *,
+    steps: Sequence[Elementwise],
+    added: Layout | None = None,
+) -> Description:
+    """Return act(A B + z) of matrices, one for each index of the first axes.
+
+    ``left`` is [..., M, K], where axes of size 1 are broadcast, ``right`` [..., K, N], and the
+    destination and ``added`` [..., M, N].
+    """
+    attributes = _attributes(steps, added=added)
+    arguments = (left, right, None, destination, attributes)
+    return Description("matmul", library().engine, *arguments)
+
+
 def pooling(
     source: Layout,
     destination: Layout,
@@ -189,7 +207,7 @@ def pooling(
         _gaps(dilation),
         as_sizes(before),
         as_sizes(after),
-        _attributes(steps, bias=bias),
+        _attributes(steps, added=bias),
     )
 
 
@@ -236,16 +254,16 @@ def _reordering(source: Layout, destination: Layout) -> Description:
     return Description("reorder", *arguments, may_be_reference=True)
 
 
-def _attributes(steps: Sequence[Elementwise] = (), *, bias: Layout | None = None) -> Handle:
-    """Return attributes: netspec provides scratch memory; a bias, then steps follow the primitive.
+def _attributes(steps: Sequence[Elementwise] = (), *, added: Layout | None = None) -> Handle:
+    """Return attributes: netspec provides scratch memory; a sum, then steps follow the primitive.
 
     With the library's own scratch memory, a primitive could not run in two threads at once.
     """
     call, attributes = library().function, library().make("primitive_attr_create")
     call("primitive_attr_set_scratchpad_mode")(attributes, USER_SCRATCHPAD)
     then = library().make("post_ops_create")
-    if bias is not None:
-        call("post_ops_append_binary")(then, Algorithm.ADD, bias)
+    if added is not None:
+        call("post_ops_append_binary")(then, Algorithm.ADD, added)
     for step in steps:
         call("post_ops_append_eltwise")(then, *step)
     call("primitive_attr_set_post_ops")(attributes, then)
@@ -256,34 +274,40 @@ def _attributes(steps: Sequence[Elementwise] = (), *, bias: Layout | None = None
 
 
 class Memory:
-    """Memory with a layout: that of a PyTorch tensor, of a scratch, or of another ``Memory``.
+    """Memory with a layout: of a PyTorch tensor, of a scratch, or a part of another ``Memory``.
 
     The address of a scratch is set later.  A ``Memory`` keeps the owner of its memory alive,
     because the library has only the address.
+
+    Args:
+        layout: of the memory.
+        within: the owner of the memory.
+        start: the first byte of the part, for a part of another ``Memory``.
 
     Raises:
         TypeError, ValueError: the tensor does not have the layout.
     """
 
-    def __init__(self, layout: Layout, within: Tensor | Scratch | Memory) -> None:
+    def __init__(self, layout: Layout, within: Tensor | Scratch | Memory, start: int = 0) -> None:
         self.layout, self._within = layout, within
-        self._here: list[Memory] = []
-        """Other layouts of the same memory, whose address is set together with this one."""
-        start = None
+        self._parts: list[tuple[Memory, int]] = []
+        """Parts of this memory, whose addresses are set together with this one's."""
+        place = None
         if not isinstance(within, Scratch | Memory):
-            start = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
-        self._as_parameter_ = library().make("memory_create", layout, library().engine, start)
+            place = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
+        self._as_parameter_ = library().make("memory_create", layout, library().engine, place)
         if isinstance(within, Scratch):
             within.take(layout.bytes, self._move)
         elif isinstance(within, Memory):
             assert isinstance(within._within, Scratch)
-            assert within.layout.bytes == layout.bytes
-            within._here.append(self)
+            assert 0 <= start <= within.layout.extent - layout.extent
+            within._parts.append((self, start))
 
-    def _move(self, start: int) -> None:
-        for memory in (self, *self._here):
-            library().function("memory_set_data_handle")(memory, start)
-        self._here.clear()
+    def _move(self, place: int) -> None:
+        library().function("memory_set_data_handle")(self, place)
+        for part, start in self._parts:
+            part._move(place + start)
+        self._parts.clear()
 
 
 class _Pair(Structure):
