@@ -133,49 +133,43 @@ class Multiplying(Direct):
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
         here = replace(problem, batch=len(y))
-        source = Memory(activations(here.batch, here.inputs[0], here.dtype), x[0])
-        destination = Memory(activations(here.batch, here.output, here.dtype), y)
-        return [self.launch(problem, here, packed, source, destination, scratch)]
+        description = self.fitting(problem, here)
+        memories = [
+            (Argument.SOURCE, Memory(activations(here.batch, here.inputs[0], here.dtype), x[0])),
+            (Argument.DESTINATION, Memory(activations(here.batch, here.output, here.dtype), y)),
+            *self.weights(description, problem, packed),
+        ]
+        return [launch(description, memories, scratch)]
 
-    def launch(
-        self,
-        problem: Problem,
-        here: Problem,
-        packed: Tensors,
-        source: Memory,
-        destination: Memory,
-        scratch: Scratch,
-    ) -> Launch:
-        """Return the launch that solves a problem on fixed memory.
+    def fitting(self, problem: Problem, here: Problem) -> Description:
+        """Return the description of a problem for weights that were packed for another one.
+
+        The library prefers another layout for some sizes, and may not accept the packed one: the
+        description then has the layout that it prefers.
 
         Args:
             problem: for which the weights were packed.
-            here: the problem to solve: with the same weights, maybe with other sizes of maps.
-            packed: the packed tensors.
-            source, destination: the operand and the result.
-            scratch: gives temporary memory.
+            here: the problem, with the same weights.
         """
-        weight, layout = packed["weight"], _packed_layout(self, problem)
         try:
-            description = self.described(here, layout)
+            return self.described(here, _packed_layout(self, problem))
         except NoImplementationError:
-            # The library prefers another layout for some batch sizes, and may not accept the packed
-            # one: this bound plan then holds a copy in that layout.
-            description = self.described(here, self.preferred(here))
-            theirs = description.layout(Query.WEIGHTS)
-            weight = _reordered(weight, layout, theirs, _pages_for(theirs, here.dtype))
+            return self.described(here, self.preferred(here))
+
+    def weights(
+        self, description: Description, problem: Problem, packed: Tensors
+    ) -> list[tuple[Argument, Memory]]:
+        """Return the packed weights and bias as memories, in the layout of a description."""
+        weight, layout = packed["weight"], _packed_layout(self, problem)
+        theirs = description.layout(Query.WEIGHTS)
+        if theirs != layout:  # this bound plan then holds a copy
+            weight = _reordered(weight, layout, theirs, _pages_for(theirs, problem.dtype))
             layout = theirs
-        memories = [
-            (Argument.SOURCE, source),
-            (Argument.WEIGHTS, Memory(layout, weight)),
-            (Argument.DESTINATION, destination),
-        ]
+        memories = [(Argument.WEIGHTS, Memory(layout, weight))]
         if "bias" in packed:
             bias = packed["bias"]
-            memories.append(
-                (Argument.BIAS, Memory(rows((here.output.channels,), here.dtype), bias))
-            )
-        return launch(description, memories, scratch)
+            memories.append((Argument.BIAS, Memory(rows(bias.shape, problem.dtype), bias)))
+        return memories
 
 
 def _packed_layout(implementation: Multiplying, problem: Problem) -> Layout:

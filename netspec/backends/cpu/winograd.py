@@ -12,8 +12,9 @@ would be ten times as large if both axes were transformed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from math import inf
 from typing import NamedTuple
 
@@ -40,6 +41,9 @@ from netspec.ir.shapes import Shape
 from netspec.lowering.implementation import Problem, Tensors
 
 DIRECT = OneDnnConv()
+
+Weights = Sequence[tuple[Argument, Memory]]
+"""Packed weights, and maybe a bias, as operands of a primitive."""
 
 
 class Winograd(Direct):
@@ -113,49 +117,121 @@ class Winograd(Direct):
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        weights = {
-            number: (part, _numbered(packed, number))
-            for number, part in _multiplications(_tiling(problem))
-        }
+        packed_for = dict(_multiplications(_tiling(problem)))
         tiling = _tiling(replace(problem, batch=len(y)))
-        here, blocks = tiling.problem, list(tiling.blocks())
-        source, result = (
-            tensor.view(here.batch, *shape)
-            for tensor, shape in ((x[0], here.inputs[0]), (y, here.output))
-        )
-        filters = [
-            row.expand(here.inputs[0].channels, 1, -1).unsqueeze(-1)
-            for row in _tensor(tiling.matrices.data, here.dtype)
-        ]
-        factors_size = max(_elements(tiling.transform(block)) for block in blocks)
-        products_size = tiling.factors * max(tiling.pitch(block) for block in blocks)
-        factors = Memory(rows((factors_size,), here.dtype), scratch)
-        products = Memory(rows((products_size,), here.dtype), scratch)
-        launches: list[Launch] = []
-        for block in blocks:
-            transform, read = tiling.transform(block), tiling.rows_read(block)
-            images = source[block.image : block.image + block.images, read.start : read.stop]
+        return list(_Binding(tiling, packed_for, packed, x[0], y, scratch).launches())
+
+
+class _Binding:
+    """A convolution on fixed memory."""
+
+    def __init__(
+        self,
+        tiling: Tiling,
+        packed_for: Mapping[int, Problem],
+        packed: Tensors,
+        x: Tensor,
+        y: Tensor,
+        scratch: Scratch,
+    ) -> None:
+        here = tiling.problem
+        self._tiling, self._scratch = tiling, scratch
+        self._packed_for, self._packed = packed_for, packed
+        self._blocks = list(tiling.blocks())
+        self._source = x.view(here.batch, *here.inputs[0])
+        self._result = y.view(here.batch, *here.output)
+        factor_size = max(_elements(tiling.transform(block)) for block in self._blocks)
+        products_size = tiling.factors * max(map(tiling.pitch, self._blocks))
+        self._factor = Memory(rows((factor_size,), here.dtype), scratch)
+        self._products = Memory(rows((products_size,), here.dtype), scratch)
+        # Blocks with equal sizes have equal primitives and weights.
+        self._transform = cache(self._transform_of)
+        self._multiplication = cache(self._multiplication_of)
+        self._sums = cache(partial(_Sums.of, tiling))
+
+    def launches(self) -> Iterator[Launch]:
+        """Yield the launches in order."""
+        for block in self._blocks:
+            transform = self._tiling.transform(block)
+            read = self._tiling.rows_read(block)
+            images = self._source[_images(block), read.start : read.stop]
             operand = Memory(_layout(transform, transform.inputs[0]), images)
-            factor = Memory(_layout(transform, transform.output), factors)
-            for number, (packed_for, tensors) in weights.items():
-                multiplication = tiling.multiplication(block, number)
-                product = Memory(
-                    _layout(multiplication, multiplication.output),
-                    products,
-                    number * tiling.pitch(block) * here.dtype.itemsize,
-                )
-                filter_ = {"weight": DIRECT.pack(transform, {"weight": filters[number]})["weight"]}
-                calls = (
-                    (transform, transform, filter_, operand, factor),
-                    (packed_for, multiplication, tensors, factor, product),
-                )
-                for call in calls:
-                    with scratch.reused():
-                        launches.append(DIRECT.launch(*call, scratch))
-            for part in tiling.parts(block):
-                with scratch.reused():
-                    launches.append(_summed(tiling, block, part, products, result, scratch))
-        return launches
+            factor = Memory(_layout(transform, transform.output), self._factor)
+            for number in range(self._tiling.factors):
+                multiplication = self._tiling.multiplication(block, number)
+                start = number * self._tiling.pitch(block) * self._result.itemsize
+                layout = _layout(multiplication, multiplication.output)
+                product = Memory(layout, self._products, start)
+                yield self._launch(*self._transform(transform, number), operand, factor)
+                yield self._launch(*self._multiplication(multiplication, number), factor, product)
+            for part in self._tiling.parts(block):
+                yield self._summed(block, part)
+
+    def _launch(
+        self, description: Description, weights: Weights, source: Memory, destination: Memory
+    ) -> Launch:
+        memories = (Argument.SOURCE, source), (Argument.DESTINATION, destination), *weights
+        # Launches run one after another: each may use the scratch memory of those before it.
+        with self._scratch.reused():
+            return launch(description, memories, self._scratch)
+
+    def _transform_of(self, transform: Problem, number: int) -> tuple[Description, Weights]:
+        row = _tensor(self._tiling.matrices.data, transform.dtype)[number]
+        taps = row.view(-1, 1).expand(transform.output.channels, 1, -1, 1)
+        packed = DIRECT.pack(transform, {"weight": taps})
+        description = DIRECT.fitting(transform, transform)
+        return description, DIRECT.weights(description, transform, packed)
+
+    def _multiplication_of(self, here: Problem, number: int) -> tuple[Description, Weights]:
+        packed_for = self._packed_for[number]
+        description = DIRECT.fitting(packed_for, here)
+        packed = _numbered(self._packed, number)
+        return description, DIRECT.weights(description, packed_for, packed)
+
+    def _summed(self, block: Block, part: Part) -> Launch:
+        tiling = self._tiling
+        sums = self._sums(block._replace(image=0, tile=0), part)
+        first = (block.tile + part.tile) * tiling.rows
+        images = self._result[_images(block), first : first + part.tiles * part.rows]
+        tiles = images.view(block.images, part.tiles, part.rows, tiling.row)
+        outputs = _tensor(tiling.matrices.outputs[: part.rows], tiles.dtype)
+        start = part.tile * tiling.row * tiles.itemsize
+        memories = [
+            (Argument.SOURCE, Memory(sums.matrix, outputs.view(1, 1, *outputs.shape))),
+            (Argument.WEIGHTS, Memory(sums.products, self._products, start)),
+            (Argument.DESTINATION, Memory(sums.result, tiles)),
+        ]
+        with self._scratch.reused():
+            return launch(sums.description, memories, self._scratch)
+
+
+class _Sums(NamedTuple):
+    """The matrix product that computes the rows of tiles from their products.
+
+    Attributes:
+        description: of the primitive.
+        matrix, products, result: the layouts of its operands and of its result.
+    """
+
+    description: Description
+    matrix: Layout
+    products: Layout
+    result: Layout
+
+    @classmethod
+    def of(cls, tiling: Tiling, block: Block, part: Part) -> _Sums:
+        """Return the product for a part of a block."""
+        dtype, row, pitch = tiling.problem.dtype, tiling.row, tiling.pitch(block)
+        images, height = block.images, tiling.problem.output[0]
+        matrix = rows((1, 1, part.rows, tiling.factors), dtype)
+        products = strided(
+            (images, part.tiles, tiling.factors, row), (block.tiles * row, row, pitch, 1), dtype
+        )
+        result = strided(
+            (images, part.tiles, part.rows, row), (height * row, tiling.rows * row, row, 1), dtype
+        )
+        description = matrix_product(matrix, products, result, steps=steps_after(tiling.op))
+        return cls(description, matrix, products, result)
 
 
 def _tiling(problem: Problem) -> Tiling:
@@ -177,6 +253,7 @@ def _numbered(packed: Tensors, number: int) -> Tensors:
     return {name: packed[f"{name}{number}"] for name in names if f"{name}{number}" in packed}
 
 
+@cache
 def _tensor(matrix: Matrix, dtype: torch.dtype) -> Tensor:
     return torch.tensor([[float(x) for x in row] for row in matrix], dtype=dtype, device="cpu")
 
@@ -189,48 +266,5 @@ def _layout(problem: Problem, shape: Shape) -> Layout:
     return activations(problem.batch, shape, problem.dtype)
 
 
-class _Sums(NamedTuple):
-    """The matrix product that computes rows of the result from products.
-
-    Attributes:
-        description: of the primitive.
-        matrix, products, result: the layouts of its operands and of its result.
-    """
-
-    description: Description
-    matrix: Layout
-    products: Layout
-    result: Layout
-
-    @classmethod
-    def of(cls, tiling: Tiling, block: Block, part: Part) -> _Sums:
-        dtype, row, pitch = tiling.problem.dtype, tiling.row, tiling.pitch(block)
-        images, height = block.images, tiling.problem.output[0]
-        matrix = rows((1, 1, part.rows, tiling.factors), dtype)
-        products = strided(
-            (images, part.tiles, tiling.factors, row), (block.tiles * row, row, pitch, 1), dtype
-        )
-        result = strided(
-            (images, part.tiles, part.rows, row), (height * row, tiling.rows * row, row, 1), dtype
-        )
-        description = matrix_product(matrix, products, result, steps=steps_after(tiling.op))
-        return cls(description, matrix, products, result)
-
-
-def _summed(
-    tiling: Tiling, block: Block, part: Part, products: Memory, result: Tensor, scratch: Scratch
-) -> Launch:
-    sums = _Sums.of(tiling, block, part)
-    first = (block.tile + part.tile) * tiling.rows
-    images = result[block.image : block.image + block.images]
-    tiles = images[:, first : first + part.tiles * part.rows].view(
-        len(images), part.tiles, part.rows, tiling.row
-    )
-    outputs = _tensor(tiling.matrices.outputs[: part.rows], tiling.problem.dtype)
-    start = part.tile * tiling.row * tiling.problem.dtype.itemsize
-    memories = [
-        (Argument.SOURCE, Memory(sums.matrix, outputs.view(1, 1, *outputs.shape))),
-        (Argument.WEIGHTS, Memory(sums.products, products, start)),
-        (Argument.DESTINATION, Memory(sums.result, tiles)),
-    ]
-    return launch(sums.description, memories, scratch)
+def _images(block: Block) -> slice:
+    return slice(block.image, block.image + block.images)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ctypes import byref, c_int
 from enum import IntEnum
+from functools import cached_property
 
 import torch
 
@@ -48,17 +49,17 @@ class Layout:
         self._as_parameter_ = handle
         self._axes = axes
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         return int(library().function("memory_desc_get_size")(self))
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         number = c_int()
         library().function("memory_desc_query")(self, Query.TYPE, byref(number))
         return next(t for t, n in (TYPES | BYTES).items() if n == number.value)
 
-    @property
+    @cached_property
     def axes(self) -> Axes:
         if self._axes is not None:
             return self._axes

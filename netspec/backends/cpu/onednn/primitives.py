@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from ctypes import Structure, byref, c_char_p, c_int, c_void_p
 from enum import IntEnum
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from torch import Tensor
@@ -99,6 +99,7 @@ class Description:
         may_be_reference: bool = False,
     ) -> None:
         self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *arguments)
+        self._layouts: dict[tuple[Query, int], Layout] = {}
         while self.implementation.partition(":")[0] in skipped:
             library().function("primitive_desc_next_impl")(self)
         if "ref" in self.implementation.split(":") and not may_be_reference:
@@ -113,8 +114,15 @@ class Description:
 
     def layout(self, of: Query, number: int = 0) -> Layout:
         """Return the layout of one of its tensors; ``number`` selects one of several."""
-        pointer = library().function("primitive_desc_query_md")(self, of, number)
-        return Layout(library().make("memory_desc_clone", pointer))
+        if (of, number) not in self._layouts:
+            pointer = library().function("primitive_desc_query_md")(self, of, number)
+            self._layouts[of, number] = Layout(library().make("memory_desc_clone", pointer))
+        return self._layouts[of, number]
+
+    @cached_property
+    def primitive(self) -> Handle:
+        """The primitive, with its generated code."""
+        return library().make("primitive_create", self)
 
 
 def convolution(
@@ -341,14 +349,15 @@ def launch(
     Raises:
         ValueError: an operand does not have the layout that the primitive reads.
     """
-    primitive = library().make("primitive_create", description)
     layout = description.layout(Query.SCRATCHPAD)
     arguments = list(memories)
     _check(description, arguments)
     if layout.bytes:
         arguments.append((Argument.SCRATCHPAD, Memory(layout, scratch)))
     execute = library().function("primitive_execute")
-    return partial(execute, primitive, library().stream, len(arguments), _Arguments(arguments))
+    return partial(
+        execute, description.primitive, library().stream, len(arguments), _Arguments(arguments)
+    )
 
 
 def _check(description: Description, memories: Sequence[tuple[int, Memory]]) -> None:
