@@ -64,9 +64,13 @@ class Winograd(Direct):
         tiling = _tiling(problem)
         return tiling.estimate() < 0.9 * tiling.problem.operations / 2
 
+    def enlargement(self, problem: Problem) -> float:
+        """Return how much larger its sums may be than those of a direct convolution."""
+        matrices = _tiling(problem).matrices
+        return matrices.growth / len(matrices.weights[0])
+
     def domain(self, problem: Problem, growth: Growth) -> float:
-        # Sums of the transforms are this much larger than those of a direct convolution.
-        larger = _tiling(problem).matrices.growth
+        larger = self.enlargement(problem)
         if not growth.gain * larger < torch.finfo(problem.dtype).max:
             return -inf  # a factor of the weights may be infinite
         return safe_domain(problem, growth) / larger

@@ -16,6 +16,7 @@ from netspec.backends.cpu.onednn import library
 from netspec.backends.cpu.onednn.layouts import Layout
 from netspec.backends.cpu.onednn.library import NoImplementationError
 from netspec.backends.cpu.onednn.primitives import Description
+from netspec.backends.cpu.winograd import Winograd
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.operator import attributes_as
@@ -70,8 +71,10 @@ def test_convolutions(attributes: dict[str, Any], dtype: torch.dtype) -> None:
     for op in (conv, attributes_as(ConvRelu, conv)):
         problem = problem_of(op, (8, 9, 4), dtype=dtype)
         refused = {"mkldnn"} if has_half_a_pair(problem) else set()
+        if Winograd().refuses(problem):
+            refused.add("winograd")
         assert list(implementations(problem)) == [
-            n for n in ("onednn", "mkldnn", "torch") if n not in refused
+            n for n in ("onednn", "mkldnn", "torch", "winograd") if n not in refused
         ]
         for name in implementations(problem):
             if name != "torch" or dtype == torch.float32:
