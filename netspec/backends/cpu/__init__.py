@@ -24,6 +24,7 @@ from netspec.backends.cpu.softmax import OneDnnSoftmax
 from netspec.backends.cpu.winograd import Winograd
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.conv_activation import ConvActivation
+from netspec.ir.fused.conv_add import ConvAdd, ConvAddRelu
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
@@ -53,6 +54,8 @@ IMPLEMENTATIONS: dict[type[Operator], tuple[CpuImplementation, ...]] = {
     Conv: MULTIPLYING,
     ConvRelu: MULTIPLYING,
     ConvActivation: MULTIPLYING,
+    ConvAdd: MULTIPLYING,
+    ConvAddRelu: MULTIPLYING,
     FullyConnected: CONNECTED,
     FullyConnectedRelu: CONNECTED,
     LocalResponseNorm: (OneDnnLrn(), TiledLrn(), Plain()),

@@ -13,6 +13,7 @@ from netspec.backends.cpu.onednn.layouts import Layout, activations, rows
 from netspec.backends.cpu.onednn.library import NoImplementationError
 from netspec.backends.cpu.onednn.primitives import Description, convolution
 from netspec.ir.fused.conv_activation import ConvActivation
+from netspec.ir.fused.conv_add import ConvAdd, ConvAddRelu
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.ops.conv import Conv
 from netspec.lowering.implementation import Problem
@@ -36,7 +37,7 @@ instead of 0.125 ms for 3x3 of 56x56x144, 0.24 instead of 0.34 ms for 112x112x96
 
 
 class OneDnnConv(Multiplying):
-    """act(b + w * x), with any padding."""
+    """act(b + w * x), or act(b + w * x + z), with any padding."""
 
     def described(self, problem: Problem, weights: Layout) -> Description:
         unsound = READING_PAIRS if has_half_a_pair(problem) else ()
@@ -52,16 +53,18 @@ class OneDnnConv(Multiplying):
     ) -> Description:
         op = conv_of(problem)
         down, right = op.windows(problem.inputs)
+        result = activations(problem.batch, problem.output, problem.dtype)
         return convolution(
             activations(problem.batch, problem.inputs[0], problem.dtype),
             weights,
             rows((op.count,), problem.dtype) if op.bias else None,
-            activations(problem.batch, problem.output, problem.dtype),
+            result,
             stride=op.stride,
             dilation=op.dilation,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
             steps=steps_after(op),
+            added=result if isinstance(op, ConvAdd) else None,
             skipped=skipped,
         )
 
@@ -84,7 +87,7 @@ def steps_after(op: Conv) -> Steps:
     """Return the steps that follow the convolution."""
     if isinstance(op, ConvActivation):
         return steps_of(op.activation)
-    return RELU if isinstance(op, ConvRelu) else ()
+    return RELU if isinstance(op, ConvRelu | ConvAddRelu) else ()
 
 
 def conv_of(problem: Problem) -> Conv:

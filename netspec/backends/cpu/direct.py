@@ -139,6 +139,9 @@ class Multiplying(Direct):
             (Argument.DESTINATION, Memory(activations(here.batch, here.output, here.dtype), y)),
             *self.weights(description, problem, packed),
         ]
+        if len(x) == 2:
+            layout = activations(here.batch, here.inputs[1], here.dtype)
+            memories.append((Argument.FIRST_POST_OP, Memory(layout, x[1])))
         return [launch(description, memories, scratch)]
 
     def fitting(self, problem: Problem, here: Problem) -> Description:

@@ -20,6 +20,7 @@ from netspec.backends.cpu.implementation import Call, CpuImplementation, require
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_activation import ConvActivation
+from netspec.ir.fused.conv_add import ConvAdd
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.growth import Growth
@@ -75,6 +76,8 @@ class MkldnnConv(_Mkldnn):
     """act(b + w * x), with filters in a blocked layout."""
 
     def refuses(self, problem: Problem) -> str:
+        if isinstance(problem.op, ConvAdd):
+            return "PyTorch does not write a convolution plus an operand into given memory"
         return super().refuses(problem) or _unsound(problem)
 
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:

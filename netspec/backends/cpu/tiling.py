@@ -54,14 +54,14 @@ def upright(problem: Problem) -> Problem | None:
         return problem
     if (down.kernel, down.stride) != (1, 1) or not _can_be_tiled(right):
         return None
-    height, width, channels = shape
     turned = replace(
         op, kernel=(right.kernel, 1), pad=(right.before, right.tail, 0, 0), round="floor"
     )
+    height = shape[0]
     return replace(
         problem,
         op=turned,
-        inputs=(Shape((width, 1, channels)),),
+        inputs=tuple(Shape((width, 1, channels)) for _, width, channels in problem.inputs),
         batch=height * problem.batch,
     )
 

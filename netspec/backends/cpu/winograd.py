@@ -36,6 +36,7 @@ from netspec.backends.cpu.onednn.primitives import (
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.tiling import UNIT, Block, Part, Tiling, upright
 from netspec.backends.cpu.toom_cook import Matrix
+from netspec.ir.fused.conv_add import ConvAdd
 from netspec.ir.growth import Growth
 from netspec.ir.shapes import Shape
 from netspec.lowering.implementation import Problem, Tensors
@@ -123,7 +124,7 @@ class Winograd(Direct):
     ) -> Sequence[Launch]:
         packed_for = dict(_multiplications(_tiling(problem)))
         tiling = _tiling(replace(problem, batch=len(y)))
-        return list(_Binding(tiling, packed_for, packed, x[0], y, scratch).launches())
+        return list(_Binding(tiling, packed_for, packed, x, y, scratch).launches())
 
 
 class _Binding:
@@ -134,7 +135,7 @@ class _Binding:
         tiling: Tiling,
         packed_for: Mapping[int, Problem],
         packed: Tensors,
-        x: Tensor,
+        x: Sequence[Tensor],
         y: Tensor,
         scratch: Scratch,
     ) -> None:
@@ -142,8 +143,8 @@ class _Binding:
         self._tiling, self._scratch = tiling, scratch
         self._packed_for, self._packed = packed_for, packed
         self._blocks = list(tiling.blocks())
-        self._source = x.view(here.batch, *here.inputs[0])
-        self._result = y.view(here.batch, *here.output)
+        self._source = x[0].view(here.batch, *here.inputs[0])
+        self._result, *self._added = (z.view(here.batch, *here.output) for z in (y, *x[1:]))
         factor_size = max(_elements(tiling.transform(block)) for block in self._blocks)
         products_size = tiling.factors * max(map(tiling.pitch, self._blocks))
         self._factor = Memory(rows((factor_size,), here.dtype), scratch)
@@ -196,14 +197,19 @@ class _Binding:
         tiling = self._tiling
         sums = self._sums(block._replace(image=0, tile=0), part)
         first = (block.tile + part.tile) * tiling.rows
-        images = self._result[_images(block), first : first + part.tiles * part.rows]
-        tiles = images.view(block.images, part.tiles, part.rows, tiling.row)
+        tiles, *added = (
+            maps[_images(block), first : first + part.tiles * part.rows].view(
+                block.images, part.tiles, part.rows, tiling.row
+            )
+            for maps in (self._result, *self._added)
+        )
         outputs = _tensor(tiling.matrices.outputs[: part.rows], tiles.dtype)
         start = part.tile * tiling.row * tiles.itemsize
         memories = [
             (Argument.SOURCE, Memory(sums.matrix, outputs.view(1, 1, *outputs.shape))),
             (Argument.WEIGHTS, Memory(sums.products, self._products, start)),
             (Argument.DESTINATION, Memory(sums.result, tiles)),
+            *((Argument.FIRST_POST_OP, Memory(sums.result, one)) for one in added),
         ]
         with self._scratch.reused():
             return launch(sums.description, memories, self._scratch)
@@ -234,7 +240,9 @@ class _Sums(NamedTuple):
         result = strided(
             (images, part.tiles, part.rows, row), (height * row, tiling.rows * row, row, 1), dtype
         )
-        description = matrix_product(matrix, products, result, steps=steps_after(tiling.op))
+        added = result if isinstance(tiling.op, ConvAdd) else None
+        steps = steps_after(tiling.op)
+        description = matrix_product(matrix, products, result, steps=steps, added=added)
         return cls(description, matrix, products, result)
 
 

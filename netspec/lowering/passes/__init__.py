@@ -19,6 +19,7 @@ from netspec.lowering.passes import (
     fold_batchnorm,
     fold_dropout,
     fuse_activation,
+    fuse_add,
     fuse_lrn_maxpool,
     fuse_relu,
     merge_siblings,
@@ -61,6 +62,8 @@ PIPELINE: tuple[Pass, ...] = (
     commute_maxpool,
     # Before merge_siblings: the readers of the dropout and of its operand are then siblings.
     fold_dropout,
+    # Before fuse_relu: the sum can then be fused with the ReLU that reads it.
+    fuse_add,
     # After all passes that move a ReLU next to an operator.  Before merge_siblings, because a ReLU
     # cannot be fused with a slice.
     fuse_relu,

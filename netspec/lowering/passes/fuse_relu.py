@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.conv_add import ConvAdd, ConvAddRelu
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.maxpool_relu import MaxPoolRelu
@@ -24,6 +25,7 @@ REFUSALS = {
 
 WITH_RELU: dict[type[Operator], type[Operator]] = {
     Conv: ConvRelu,
+    ConvAdd: ConvAddRelu,
     FullyConnected: FullyConnectedRelu,
     MaxPool: MaxPoolRelu,
     AvgPoolBias: AvgPoolBiasRelu,

@@ -136,9 +136,10 @@ def convolution(
     before: Pair,
     after: Pair,
     steps: Sequence[Elementwise],
+    added: Layout | None = None,
     skipped: Collection[str] = (),
 ) -> Description:
-    """Return act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] with groups."""
+    """Return act(b + w * x + z); weights are [O, I, H, W], or [G, O/G, I/G, H, W] with groups."""
     return Description(
         "convolution_forward",
         library().engine,
@@ -152,7 +153,7 @@ def convolution(
         _gaps(dilation),
         as_sizes(before),
         as_sizes(after),
-        _attributes(steps),
+        _attributes(steps, added=added),
         skipped=skipped,
     )
 
