@@ -18,11 +18,13 @@ from netspec.backends.cpu.lrn import (
 )
 from netspec.backends.cpu.measure import measure, tuning
 from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
+from netspec.backends.cpu.normalisation import OneDnnBatchNorm
 from netspec.backends.cpu.plain import Plain, PlainConcat
 from netspec.backends.cpu.pools import OneDnnGap, OneDnnPool, PlainPool
 from netspec.backends.cpu.softmax import OneDnnSoftmax
 from netspec.backends.cpu.winograd import Winograd
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.bn_relu import BatchNormRelu
 from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_add import ConvAdd, ConvAddRelu
 from netspec.ir.fused.conv_relu import ConvRelu
@@ -33,6 +35,7 @@ from netspec.ir.graph import Graph
 from netspec.ir.operator import Operator
 from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
@@ -69,6 +72,8 @@ IMPLEMENTATIONS: dict[type[Operator], tuple[CpuImplementation, ...]] = {
     Concat: (OneDnnConcat(), PlainConcat()),
     Add: (DIRECT_ADD, Plain()),
     Mul: (DIRECT_MUL, Plain()),
+    BatchNorm: (OneDnnBatchNorm(), Plain()),
+    BatchNormRelu: (OneDnnBatchNorm(), Plain()),
     Softmax: (OneDnnSoftmax(), Plain()),
 }
 """The implementations of an operator, the preferred one first.  Operators not in the table are

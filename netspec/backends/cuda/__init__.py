@@ -38,7 +38,7 @@ from netspec.kernels.arithmetic import check_precision
 from netspec.kernels.layout import is_interpreted
 from netspec.lowering.backend import Backend, Executor, PackedStage
 from netspec.lowering.implementation import Implementation, Problem
-from netspec.lowering.passes import PIPELINE, fuse_activation, fuse_add
+from netspec.lowering.passes import PIPELINE, fuse_activation, fuse_add, fuse_bn_relu
 from netspec.lowering.plan import Plan
 
 MULTIPLYING: dict[type[Operator], Callable[[Problem, Target], Iterable[CudaImplementation]]] = {
@@ -84,8 +84,8 @@ class CudaBackend(Backend):
     """
 
     name = "cuda"
-    passes = tuple(one for one in PIPELINE if one not in (fuse_activation, fuse_add))
-    """All passes except fuse_activation and fuse_add: the kernels fuse a convolution with ReLU
+    passes = tuple(one for one in PIPELINE if one not in (fuse_activation, fuse_add, fuse_bn_relu))
+    """All passes except those for which there is no kernel: a convolution is fused with ReLU
     only."""
 
     def __init__(self, device: str = "cuda", precision: str = "ieee") -> None:

@@ -20,6 +20,7 @@ from netspec.lowering.passes import (
     fold_dropout,
     fuse_activation,
     fuse_add,
+    fuse_bn_relu,
     fuse_lrn_maxpool,
     fuse_relu,
     merge_siblings,
@@ -67,6 +68,8 @@ PIPELINE: tuple[Pass, ...] = (
     # After all passes that move a ReLU next to an operator.  Before merge_siblings, because a ReLU
     # cannot be fused with a slice.
     fuse_relu,
+    # After fold_batchnorm, which puts most normalisations into convolutions.
+    fuse_bn_relu,
     # After fold_batchnorm and drop_training, so that the activation reads the convolution.
     fuse_activation,
     # After fuse_relu: a pool that was fused with a ReLU is not fused with LRN, because there is no

@@ -45,7 +45,8 @@ def test_of_two_convolutions_the_first_takes_the_other() -> None:
 
 
 def test_a_residual_block_is_one_convolution_with_sum_and_relu() -> None:
-    rows = "x: conv 3x3, 4 | relu\na: add { conv 3x3, 4, pad=1, bias=off | bn eps=0.1; identity } | relu"
+    branch = "conv 3x3, 4, pad=1, bias=off | bn eps=0.1"
+    rows = f"x: conv 3x3, 4 | relu\na: add {{ {branch}; identity }} | relu"
     net = load_rows(rows)
     optimised = optimise(net.graph, [drop_training, fold_batchnorm, fuse_add, fuse_relu]).graph
     assert operators(optimised) == [

@@ -57,6 +57,7 @@ SIGNATURES: dict[str, Sequence[Any]] = {
     "inner_product_forward_primitive_desc_create": (
         *(OUT, HANDLE, c_int, HANDLE, HANDLE, HANDLE, HANDLE, HANDLE),
     ),
+    "binary_primitive_desc_create": (OUT, HANDLE, c_int, HANDLE, HANDLE, HANDLE, HANDLE),
     "matmul_primitive_desc_create": (OUT, HANDLE, HANDLE, HANDLE, HANDLE, HANDLE, HANDLE),
     "pooling_forward_primitive_desc_create": (
         *(OUT, HANDLE, c_int, c_int, HANDLE, HANDLE),

@@ -49,6 +49,7 @@ class Algorithm(IntEnum):
     POOLING_AVG_INCLUDE_PADDING = 0x2FF
     POOLING_AVG_EXCLUDE_PADDING = 0x3FF
     ADD = 0x1FFF0
+    MULTIPLY = 0x1FFF1
     SOFTMAX = 0x30000
 
 
@@ -69,6 +70,7 @@ class Argument(IntEnum):
     WEIGHTS = 33
     BIAS = 41
     SCRATCHPAD = 80
+    SECOND_SOURCE = 2
     FIRST_OF_SOURCES = 1024
     FIRST_POST_OP = 32768 + 2
     """The second operand of the first binary operator after the primitive."""
@@ -170,6 +172,14 @@ def inner_product(
     attributes = _attributes(steps)
     arguments = (source, weights, bias, destination, attributes)
     return Description("inner_product_forward", library().engine, INFERENCE, *arguments)
+
+
+def product(
+    left: Layout, right: Layout, destination: Layout, *, added: Layout, steps: Sequence[Elementwise]
+) -> Description:
+    """Return act(x y + z), element by element; axes of size 1 of y and z are broadcast."""
+    arguments = (Algorithm.MULTIPLY, left, right, destination, _attributes(steps, added=added))
+    return Description("binary", library().engine, *arguments)
 
 
 def matrix_product(
