@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from netspec.errors import DataError
-from netspec.training.leaving import LONGEST, PATIENCE, Process
+from netspec.training.leaving import LONGEST, PATIENCE, Process, _undisturbed
 from netspec.training.parallel import Ranks, start
 from tests.forked import forkserver
 from tests.training.ranks import environment, free_port
@@ -141,6 +141,31 @@ def test_the_first_rank_tells_why_it_stops(tmp_path: Path) -> None:
     for number in (1, 2):
         assert endings[number][0] == "rank 0 has stopped: the disk is full"
     assert max(seconds for _, seconds in endings.values()) < LONGEST
+
+
+def test_the_signal_that_torchrun_sends_to_all_ranks_is_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    try:
+        for is_of_torchrun, ignored in ((True, 1), (False, 0)):
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+            if not is_of_torchrun:
+                monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+            seen.clear()
+            with _undisturbed():
+                pass
+            for _ in range(3):
+                signal.raise_signal(signal.SIGTERM)
+            assert len(seen) == 3 - ignored
+            seen.clear()
+            with _undisturbed():
+                signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            assert len(seen) == 1, "it has come already"
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_ranks_that_end_together_say_nothing(tmp_path: Path) -> None:
