@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isclose
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -14,6 +16,7 @@ from netspec.files.members import shown
 from netspec.files.tensors import opened_tensors
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Stage
+from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.parameter_names import attribute, module_path
 from netspec.net import Net
 from netspec.pretrained.checks import Checked, check
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 SHOWN_AT_MOST = 3
+
+ROUNDING = 1e-6
+"""Relative rounding of an epsilon that a file has in float32."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,24 +81,35 @@ def for_net(net: Net, path: Path) -> Converted:
             infinite, or only the order of layers decides some pairs.
     """
     result = converted(net, path)
-    require_certain(
-        result,
-        f"convert the file first, and check the table: netspec weights {net.name} --from {path}",
-    )
+    spec = spec_of(net) or ("SPEC" if net.source.path is None else str(net.source.path))
+    require_certain(result, f"convert the file first, and check the table: {_command(spec, path)}")
     return result
 
 
+class Uncertain(DataError):
+    """Weights whose layers are paired by their order alone.
+
+    Attributes:
+        converted: the weights with these pairs.
+    """
+
+    def __init__(self, message: str, converted: Converted) -> None:
+        super().__init__(message)
+        self.converted = converted
+
+
 def require_certain(result: Converted, advice: str) -> None:
-    """Raise DataError if only the order of layers decides some pairs."""
+    """Raise Uncertain if only the order of layers decides some pairs."""
     uncertain = result.uncertain
     if uncertain:
         pair = uncertain[0]
         other = f", which could also be {pair.rivals[0]}" if pair.rivals else ""
-        raise DataError(
+        raise Uncertain(
             f"{len(uncertain)} of {len(result.pairing.pairs)} layers of {result.weights.path} "
             f"are paired by their order alone, for example {shown(pair.layer.name)} with "
             f"{pair.stage}{other}: {advice}, or compare the outputs "
-            "with those of the source: --module MODULE:NAME"
+            "with those of the source: --module MODULE:NAME",
+            result,
         )
 
 
@@ -104,6 +121,8 @@ def converted(net: Net, path: Path, module: Module | str | None = None) -> Conve
     family, pairing = _paired(net, weights)
     tensors = _tensors(net, pairing, path)
     checked = check(net, tensors, weights, module)
+    if checked.error is None:
+        _warn_of_epsilon(net, weights, pairing)
     return Converted(
         net, weights, family, pairing, tensors, _expects(net, weights, family), checked
     )
@@ -126,6 +145,9 @@ def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
     try:
         return None, by_structure(net, weights)
     except Unpaired as error:
+        if family is not None:
+            message = f"{_of_another_spec(family, weights.path)}; {error.problem}"
+            raise DataError(message) from None
         close = near(weights, spec_of(net))
         problem = f"{error.problem}; {close}" if close else error.problem
         raise Unpaired(problem, error.table) from None
@@ -145,19 +167,27 @@ def _names_in(net: Net, family: Family, path: Path) -> Mapping[str, str] | None:
     if {stage.name for stage in _trained(net.without_heads())} <= named.keys():
         differing = _differing(net, own)
         if differing:
-            listed = "; ".join(differing[:SHOWN_AT_MOST])
             more = len(differing) - SHOWN_AT_MOST
-            raise DataError(
-                f"{path} has the weights of {family.title}, and {net.name} computes something "
-                f"else: {listed}{f'; and {more} more' if more > 0 else ''}; they are for the spec "
-                f"{family.spec}: netspec weights {family.spec} --from {path}"
-            )
+            listed = differing[:SHOWN_AT_MOST] + ([f"and {more} more"] if more > 0 else [])
+            message = f"{_of_another_spec(family, path)}; {net.name} computes something else:"
+            raise DataError("\n  ".join([message, *listed]))
         return named
     theirs, ours = own.without_heads(), net.without_heads()
     numbered = [{s.name: f"#{n}" for n, s in enumerate(_trained(one))} for one in (theirs, ours)]
     if computed(theirs.graph, numbered[0]) != computed(ours.graph, numbered[1]):
         return None
     return dict(zip(*numbered, strict=True))
+
+
+def _of_another_spec(family: Family, path: Path) -> str:
+    return (
+        f"{path} has the weights of {family.title}, which are for the spec {family.spec}: "
+        f"{_command(family.spec, path)}"
+    )
+
+
+def _command(spec: str, path: Path) -> str:
+    return f"netspec weights {quote(spec)} --from {quote(str(path))}"
 
 
 def _differing(net: Net, own: Net) -> list[str]:
@@ -242,6 +272,27 @@ def _warn_of_another_net(net: Net, weights: Weights, pairing: Pairing) -> None:
         warn_user(
             f"the weights in {weights.path} fit {net.name} by name, but are of a net that computes "
             f"something else: {listed}"
+        )
+
+
+def _warn_of_epsilon(net: Net, weights: Weights, pairing: Pairing) -> None:
+    """Warn if a normalisation of the file adds another epsilon than the stage that takes it.
+
+    An epsilon has no tensor, so a file of another one fits, and outputs are slightly off.
+    """
+    differing = [
+        f"{pair.stage} adds {op.eps:g}, and {shown(pair.layer.name)} {pair.layer.eps:g}"
+        for pair in pairing.pairs
+        if isinstance(op := net.graph.stage(pair.stage).op, BatchNorm)
+        and pair.layer.eps is not None
+        and not isclose(op.eps, pair.layer.eps, rel_tol=ROUNDING)
+    ]
+    if differing:
+        more = len(differing) - 1
+        warn_user(
+            f"{net.name} normalises with another epsilon than {weights.path}: {differing[0]}"
+            f"{f', and {more} more' if more else ''}; write that of the file in the spec, as in "
+            "`default bn eps=1e-3`"
         )
 
 

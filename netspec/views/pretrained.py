@@ -10,7 +10,7 @@ from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.pretrained.convert import Converted
 from netspec.pretrained.families import Family
-from netspec.pretrained.pairs import Pair
+from netspec.pretrained.grouping import COUNTERS
 from netspec.runtime.expects import as_json as expects_json
 
 Style = Callable[[str, str], str]
@@ -44,10 +44,9 @@ def lines(converted: Converted, style: Style, *, table: bool = False) -> Iterato
         if fact in weights.facts:
             yield f"{fact}: {printable(weights.facts[fact])}"
     if table or not by_name:
-        yield from _table(pairing.pairs, style)
-    if pairing.unused or weights.skipped:
-        names = [layer.name for layer in pairing.unused] + list(weights.skipped)
-        yield f"not used: {_some(names)}"
+        yield from _table(converted, style)
+    if unused := _unused(converted):
+        yield f"not used: {unused}"
     if pairing.without:
         yield f"without weights, which only training needs: {_some(pairing.without)}"
     yield f"images: {_expected(converted)}"
@@ -62,19 +61,27 @@ def lines(converted: Converted, style: Style, *, table: bool = False) -> Iterato
     if converted.path is not None:
         size = converted.path.stat().st_size if converted.path.is_file() else 0
         yield f"{converted.path}, {size / 2**20:,.1f} MiB"
-    else:
-        yield "nothing is written without -o FILE.safetensors"
 
 
-def _table(pairs: Sequence[Pair], style: Style) -> Iterator[str]:
+def _unused(converted: Converted) -> str:
+    """Return what of the file is not used; counters of batches, which all norms have, as one."""
+    layers, skipped = converted.pairing.unused, converted.weights.skipped
+    counters = [name for name in skipped if name.rpartition(".")[2] in COUNTERS]
+    others = [layer.name for layer in layers] + [name for name in skipped if name not in counters]
+    counted_once = [f"{counted(len(counters), 'counter')} of batches"] if counters else []
+    return ", ".join([*([_some(others)] if others else []), *counted_once])
+
+
+def _table(converted: Converted, style: Style) -> Iterator[str]:
     """Yield one line per pair: the row's stage, the layer, and its shape."""
+    uncertain = {pair.stage for pair in converted.uncertain}
     rows = [
         (
-            pair.stage + ("" if pair.is_certain else " ?"),
+            pair.stage + (" ?" if pair.stage in uncertain else ""),
             printable(pair.layer.name),
             by(tuple(next(iter(pair.layer.tensors.values())).shape)),
         )
-        for pair in pairs
+        for pair in converted.pairing.pairs
     ]
     rows.insert(0, ("row", "layer", "weight"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]

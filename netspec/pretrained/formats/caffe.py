@@ -143,7 +143,6 @@ def read(path: Path) -> Weights:
                 continue
             if stored.type == "BatchNorm":
                 open_norms.update((top, len(layers)) for top in stored.tops)
-                facts["eps"] = f"{stored.eps:g}"
             layers.append(_layer(stored))
         if not is_any:
             raise Damaged("it is not a .caffemodel: it has no layers")
@@ -205,7 +204,7 @@ def _norm(stored: _Stored) -> Layer:
     count = stored.blobs[2].item()
     factor = 1 / count if count else 0.0
     tensors = {"running_mean": mean * factor, "running_var": variance * factor}
-    return Layer(stored.name, "norm", tensors, _names(stored.name, tensors))
+    return Layer(stored.name, "norm", tensors, _names(stored.name, tensors), eps=stored.eps)
 
 
 def _scaled(norm: Layer, scale: _Stored) -> Layer:
