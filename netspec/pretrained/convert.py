@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isclose
@@ -20,7 +21,7 @@ from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.parameter_names import attribute, module_path
 from netspec.net import Net
 from netspec.pretrained.checks import Checked, check
-from netspec.pretrained.families import Family, family_of, near
+from netspec.pretrained.families import Family, family_of, last_layers, near
 from netspec.pretrained.formats import read
 from netspec.pretrained.layers import Weights
 from netspec.pretrained.layouts import Misfit, fitted, shapes_of
@@ -137,6 +138,7 @@ def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
     if family is not None:
         names = _names_in(net, family, weights.path)
         if names is not None:
+            _warn_of_twin(family, weights.path)
             return family, _called(net, family.pairing(weights), names)
     own = _by_own_names(net, weights)
     if own is not None:
@@ -194,7 +196,7 @@ def _differing(net: Net, own: Net) -> list[str]:
     """Return where a net computes something else than the spec of a family, one text per stage.
 
     An fc that is a convolution over the same values computes the same, at more places of a larger
-    map (a fully convolutional net).
+    map (a fully convolutional net).  The last layers may have another number of outputs.
     """
     theirs, ours = computed(own.graph), computed(net.graph)
     differing = {name: way for name, way in ours.items() if theirs.get(name) != way}
@@ -205,13 +207,24 @@ def _differing(net: Net, own: Net) -> list[str]:
         and (own.graph.stage(name).op.name, net.graph.stage(name).op.name) == ("fc", "conv")
         and _before(theirs[name]) == _before(way)
     ]
-    for name in convolutional:
+    retrained = [
+        name
+        for name in differing.keys() & last_layers(net) & theirs.keys()
+        if _without_count(ours[name]) == _without_count(theirs[name])
+    ]
+    for name in {*convolutional, *retrained}:
         del differing[name]
     if convolutional:
         differing = {name: way for name, way in differing.items() if not name.startswith("output")}
     return [
         f"{name} is `{way}`, not `{theirs.get(name, 'nothing')}`" for name, way in differing.items()
     ]
+
+
+def _without_count(way: str) -> str:
+    """Return the operators without the number of outputs of the last one."""
+    last = way.rpartition(" | ")[2]
+    return f"{_before(way)} | {re.sub(r'count=[0-9]+', '', last)}"
 
 
 def _before(way: str) -> str:
@@ -275,6 +288,16 @@ def _warn_of_another_net(net: Net, weights: Weights, pairing: Pairing) -> None:
         )
 
 
+def _warn_of_twin(family: Family, path: Path) -> None:
+    """Warn if the path does not tell the weights of a family from those of another net."""
+    if family.twin and family.told_by not in str(path):
+        warn_user(
+            f"{path} has the names and shapes of {family.title}, and of {family.twin}: with those "
+            f"weights, outputs are wrong.  Put {family.told_by} into the name of the file if it "
+            "is the first"
+        )
+
+
 def _warn_of_epsilon(net: Net, weights: Weights, pairing: Pairing) -> None:
     """Warn if a normalisation of the file adds another epsilon than the stage that takes it.
 
@@ -314,7 +337,13 @@ def _tensors(net: Net, pairing: Pairing, path: Path) -> dict[str, Tensor]:
         try:
             values = fitted(pair.layer, net, pair.stage)
         except Misfit as error:
-            raise DataError(f"the weights in {path} are not those of {net.name}: {error}") from None
+            message = f"the weights in {path} are not those of {net.name}: {error}"
+            if pair.stage in last_layers(net):
+                message += (
+                    "; weights with other outputs need a spec of their own, in which the last row "
+                    f"has as many: net NAME from {net.name} {{ ... }}"
+                )
+            raise DataError(message) from None
         for role, tensor in values.items():
             tensors[attribute(pair.stage, role)] = tensor.float().contiguous()
             if role == "running_var" and bool((tensor < 0).any()):
@@ -332,7 +361,10 @@ def _tensors(net: Net, pairing: Pairing, path: Path) -> dict[str, Tensor]:
 def _expects(net: Net, weights: Weights, family: Family | None) -> Expects:
     """Return what weights expect: what the family says, else the file of netspec, else the spec."""
     if family is not None:
-        return family.expects
+        own, theirs = (one.graph.stage(one.graph.outputs[0]) for one in (net, family.net))
+        if own.known_shape.channels == theirs.known_shape.channels:
+            return family.expects
+        return replace(family.expects, classes=net.expects.classes)  # it was trained for others
     if weights.format == "safetensors":
         with opened_tensors(weights.path) as file:
             by_file = expected(file.notes)

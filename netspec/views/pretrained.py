@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from textwrap import wrap
 from typing import Any
 
 from netspec.ir.symbols import by
@@ -17,6 +18,7 @@ Style = Callable[[str, str], str]
 """Styles a text by its role."""
 
 SHOWN_AT_MOST = 4
+WIDTH = 80
 
 
 def as_text(converted: Converted) -> str:
@@ -142,8 +144,13 @@ def family_lines(families: Sequence[Family], style: Style) -> Iterator[str]:
         yield "no published weights are known; without SPEC, --list prints all known families"
     for family in families:
         yield style(f"{family.spec}: {family.title}", "strong")
-        for one in family.published:
-            yield f"  {one}"
-        yield f"  images: {family.expects}"
-        for note in family.notes:
-            yield f"  {note}"
+        twin = [f"Not {family.twin}: names and shapes are the same."] if family.twin else []
+        for text in (*family.published, f"images: {family.expects}", *family.notes, *twin):
+            yield from wrap(
+                text,
+                WIDTH,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )

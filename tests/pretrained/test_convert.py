@@ -308,6 +308,51 @@ def test_the_spec_of_a_known_family_is_named(
     )
 
 
+TEN = """
+net ten from squeezenet1_1 {
+    classes "a", "b", "c"
+    conv10: dropout 0.5 | conv 1x1, 3 | relu
+}
+"""
+
+
+def test_a_net_that_was_trained_again_has_the_names_and_its_own_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last layer alone has other outputs, as is usual for fine-tuned nets."""
+    net = netspec.loads(TEN)
+    (family,) = (one for one in netspec.families() if one.name == "torchvision_squeezenet1_1")
+    layers = tuple(layer_like(net, stage, name) for name, stage in family.rows.items())
+    weights = Weights(tmp_path / "a.pth", "pytorch", layers)
+    monkeypatch.setattr(convert, "read", lambda path: weights)
+    result = netspec.convert_weights(net, tmp_path / "a.pth")
+    assert {pair.reason for pair in result.pairing.pairs} == {"name"}
+    assert result.expects.classes == ("a", "b", "c")
+    assert result.expects.prepare == family.expects.prepare
+    with pytest.raises(DataError, match=r"conv10 expects 1000x512x1x1; .* net NAME from squeez"):
+        netspec.convert_weights("squeezenet1_1", tmp_path / "a.pth")
+    other = netspec.loads(TEN.replace("conv 1x1", "lrn 5 | conv 1x1"))
+    with pytest.raises(DataError, match="computes something else"):
+        netspec.convert_weights(other, tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["a", "tf_efficientnet_lite0.in1k"])
+def test_weights_of_a_twin_are_warned_of_unless_the_path_tells(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (family,) = (one for one in netspec.families() if one.twin)
+    layers = tuple(layer_like(family.net, stage, row) for row, stage in family.rows.items())
+    weights = Weights(tmp_path / name, "safetensors", layers)
+    monkeypatch.setattr(convert, "read", lambda path: weights)
+    monkeypatch.setattr(convert, "_expects", lambda *parts: family.expects)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        netspec.convert_weights(family.spec, tmp_path / name)
+    assert len(caught) == (name == "a")
+    for one in caught:
+        assert "and of timm's efficientnet_lite0.ra_in1k, which pads" in str(one.message)
+
+
 @pytest.mark.parametrize(("eps", "told"), [("1e-3", 0), ("1e-5", 1)])
 def test_another_epsilon_than_that_of_the_file_is_named(
     eps: str, told: int, tmp_path: Path

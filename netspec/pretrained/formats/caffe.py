@@ -2,7 +2,8 @@
 
 The fields of NetParameter are read one at a time, and the library parses those that are layers: a
 claimed length is compared with the size of the file first, and the memory in use is that of the
-tensors and of one layer.
+tensors and of one layer.  Numbers and types of fields are those of src/caffe/proto/caffe.proto in
+https://github.com/BVLC/caffe.
 """
 
 from __future__ import annotations
