@@ -176,7 +176,8 @@ def _computed(node: Any, constants: dict[str, Any]) -> Any:
     sizes = inputs[node.input[0]]
     if node.op_type == "ConstantOfShape" and not 0 <= prod(sizes.tolist()) <= FEW:
         return None
-    (value,) = ReferenceEvaluator(node).run(None, inputs)
+    evaluator: Any = ReferenceEvaluator(node)
+    value = evaluator.run(None, inputs)[0]
     return value if value.size <= FEW else None
 
 

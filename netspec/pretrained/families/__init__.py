@@ -71,8 +71,8 @@ class Family:
     unused: tuple[str, ...]
     called: tuple[str, ...]
     renumbered: tuple[str, ...]
-    twin: str = ""
-    told_by: str = ""
+    twin: str
+    told_by: str
 
     @property
     def line(self) -> str:
@@ -181,6 +181,8 @@ def family_in(path: Path) -> Family:
         prepare=table.pop("prepare", ""),
         classes=table.pop("classes", "imagenet-1k"),
         rows=rows,
+        twin=table.pop("twin", ""),
+        told_by=table.pop("told_by", ""),
         **lists,
         **table,
     )

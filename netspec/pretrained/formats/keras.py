@@ -188,7 +188,7 @@ def _named(content: Hdf5, group: Any, description: Description) -> Iterator[Vari
                 position,
                 {role: _tensor(content, own, weight) for role, weight in roles.items()},
                 {role: f"{str(own.name)[1:]}/{weight}" for role, weight in roles.items()},
-                known and known.eps,
+                known.eps if known else None,
             )
 
 
@@ -241,7 +241,7 @@ def _numbered(content: Hdf5, description: Description, skipped: list[str]) -> li
         by_role = dict(zip(_roles(kind, len(items), known), items.values(), strict=True))
         values = {role: content.tensor(item) for role, item in by_role.items()}
         places = {role: readable(str(item.name)[1:]) for role, item in by_role.items()}
-        eps = known and known.eps
+        eps = known.eps if known else None
         variables.append(Variables(name, kind, readable(path), position, values, places, eps))
     return _decided(variables)
 
