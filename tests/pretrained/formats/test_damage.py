@@ -132,4 +132,5 @@ def test_a_damaged_file_is_read_or_refused(
             refused += 1
             assert str(error).isprintable(), (number, str(error))
             assert str(path) in str(error), (number, str(error))
+            assert "invalid argument" not in str(error), number  # what a seek to nowhere says
     assert refused > len(count) / 8
