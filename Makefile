@@ -2,7 +2,7 @@
 # make venv      install what the tests need too
 # make quick     some tests of each folder, in less than a minute
 # make test      the tests
-# make test-all  the tests that are slow too, and all of hypothesis's examples
+# make test-all  the tests that are slow too, all of hypothesis's examples, and test-weights
 # make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
 # make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
 # make test-gpu  the tests alone
@@ -65,6 +65,7 @@ test: venv
 
 test-all: venv
 	$(BIN)/python -m tests.everything
+	$(MAKE) test-weights
 
 test-weights: venv
 	$(BIN)/python -m pip install --quiet --no-deps --target build/peers --upgrade \
