@@ -16,7 +16,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -43,16 +43,34 @@ SAVE_EVERY = 60.0
 """Seconds between saves of an unfinished pass."""
 
 
+class Chunk(NamedTuple):
+    """At most ``CHUNK`` images of a pass, in the order of the data set.
+
+    Attributes:
+        numbers: of the images in the data set, [N] int64.
+        labels: numbers of their classes, [N] int64.
+        images: the inputs of the net, [N, C, H, W] float32.
+        activations: of the row, [N, maps, H, W] or [N, units].
+    """
+
+    numbers: Tensor
+    labels: Tensor
+    images: Tensor
+    activations: Tensor
+
+
 class Summary(Protocol):
-    """What a pass keeps of the images: its size does not depend on their number."""
+    """What a pass keeps of the images: in most cases its size does not depend on their number.
 
-    def add(self, numbers: Tensor, activations: Tensor) -> None:
-        """Add images, in the order of the data set.
+    Attributes:
+        about: what the summary depends on besides the net and the data, such as the images that
+            others are compared with.  A saved pass continues only if it is equal.
+    """
 
-        Args:
-            numbers: of the images in the data set, [N] int64.
-            activations: of the row, [N, maps, H, W] or [N, units].
-        """
+    about: bytes = b""
+
+    def add(self, chunk: Chunk) -> None:
+        """Add images, in the order of the data set."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what is kept, by name; the shapes are those of a new summary."""
@@ -132,8 +150,8 @@ def stream(
             for images in tests.beginning_with(start) if start < count else ():
                 for fault in images.faults:
                     note(fault)
-                for numbers, activations in _computed(seen, features, images, row):
-                    summary.add(numbers, activations)
+                for chunk in _computed(seen, features, images, row):
+                    summary.add(chunk)
                 used += len(images.numbers)
                 start = min(start + tests.batch, count)
                 advance(start, count)
@@ -162,14 +180,14 @@ class _Unstopped:
 
 def _computed(
     seen: Seen, features: Callable[[Tensor], Tensor], batch: Batch, row: str
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the numbers of images and their activations, a chunk at a time."""
+) -> Iterator[Chunk]:
+    """Yield the images of a batch with their activations, a chunk at a time."""
     chunks = batch.numbers // CHUNK
     for chunk in sorted(set(chunks.tolist())):
         members = chunks == chunk
         numbers = batch.numbers[members]
-        views = batch.images[members, 0].to(seen.dtype)
-        padded = views.new_zeros(CHUNK, *views.shape[1:])
+        views = batch.images[members, 0]
+        padded = torch.zeros(CHUNK, *views.shape[1:], dtype=seen.dtype)
         padded[numbers % CHUNK] = views
         with torch.inference_mode():
             activations = features(padded)[numbers % CHUNK]
@@ -179,7 +197,7 @@ def _computed(
                 f"the activations of {row} of {seen.net.name} are not finite for image "
                 f"{int(numbers[~finite][0]):,}, counted from 0"
             )
-        yield numbers, activations
+        yield Chunk(numbers, batch.labels[members], views, activations)
 
 
 def split_of(seen: Seen, data: str | None, split: str) -> Dataset:
@@ -236,6 +254,7 @@ def _key(seen: Seen, dataset: Dataset, end: str, summary: Summary) -> str:
     digest.update(json.dumps(about, default=str).encode())
     if expects.image is not None:
         digest.update(expects.image.tobytes())
+    digest.update(sha256(summary.about).digest())
     for name, tensor in seen.model.state_dict().items():
         digest.update(name.encode())
         digest.update(bytes_of(tensor.contiguous()))
