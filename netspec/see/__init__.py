@@ -11,6 +11,7 @@ be quick to import.  matplotlib, and what only one picture needs, is imported in
 from __future__ import annotations
 
 from netspec.see.activations import activations
+from netspec.see.codes import codes
 from netspec.see.confusion import confusion
 from netspec.see.curves import curves
 from netspec.see.evolution import evolution
@@ -23,6 +24,7 @@ from netspec.see.top9 import top9
 
 __all__ = [
     "activations",
+    "codes",
     "confusion",
     "curves",
     "evolution",
