@@ -32,8 +32,8 @@ from netspec.see.streaming import SAVE_EVERY, Interrupted, resumed_state, save_s
 HIDDEN = 128
 """Units between activations and code, and between code and restored activations."""
 BATCH = 64
-STEPS = 2000
-RATE = 1e-3
+STEPS = 1000
+RATE = 2e-3
 """Learning rate of Adam in the first step; it falls to 0 in a straight line."""
 _LAYERS = ("encoder.hidden", "encoder.code", "decoder.hidden", "decoder.output")
 
@@ -158,7 +158,7 @@ def trained_encoder(
         DataError: the state is of another training, or the loss is not finite.
         netspec.see.streaming.Interrupted: a signal stopped the training; only with ``state``.
     """
-    from netspec.training.process import threads  # a picture of one image does not import training
+    from netspec.training.process import threads  # slow to import, as all of training
     from netspec.training.stopping import Stopping
 
     standard = Encoder(mean, scale, ()).standard(values)

@@ -35,8 +35,6 @@ GAP = 0.1
 """Space between images, as a part of their width."""
 BETWEEN = 0.55
 """Space between the query and the two groups of images, in images."""
-LETTERS = 14
-"""Characters of the name of a class."""
 
 
 def percent(part: float) -> str:
@@ -52,8 +50,7 @@ def rate(value: float) -> str:
 def name_of(method: Method, row: str) -> str:
     """Return the name of a way to search, as the table and the command show it."""
     names = {"features": f"activations of {row}", "pixels": "pixels"}
-    kinds = {"codes": "codes", "hyperplanes": "random hyperplanes"}
-    return names.get(method.name) or f"{kinds[method.name]}, {method.bits} bits"
+    return names.get(method.name) or f"{method.name}, {method.bits} bits"
 
 
 def draw(shown: Codes) -> Figure:
@@ -63,7 +60,7 @@ def draw(shown: Codes) -> Figure:
     cell = IMAGES_WIDE / across
     image = shown.pixels.shape[1] / shown.pixels.shape[2]
     down = image + GAP
-    height = max(count * down * cell + 0.75, 4.4)
+    height = max(count * down * cell + 0.6, 4.0)
     figure = new_figure(INCHES_WIDE, height)
     left, right = figure.subfigures(1, 2, width_ratios=[IMAGES_WIDE, INCHES_WIDE - IMAGES_WIDE])
     _images(left.subplots(), shown, image, down, across)
@@ -92,7 +89,7 @@ def _images(axes: Axes, shown: Codes, image: float, down: float, across: float) 
                 _image(axes, shown.found[group, place, k], first + k, top, image, is_same=is_same)
     axes.set_xlim(-0.02, across)
     axes.set_ylim(count * down, -0.9)
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", anchor="N")
     if not shown.is_same.all():
         axes.set_xlabel("framed: of another class than the query", fontsize=SMALL, color=OTHER)
 
@@ -141,7 +138,7 @@ def _chart(axes: Axes, shown: Codes) -> None:
     axes.set_xlim(lengths[0] * 0.85, lengths[-1] * 1.18)
     axes.set_ylim(top=100)
     axes.set_xlabel("bits per image", fontsize=SMALL)
-    axes.set_title("of the class of the query among the six nearest, %", fontsize=SMALL)
+    axes.set_title("of the query's class among the six nearest, %", fontsize=SMALL)
     axes.legend(loc="lower right", fontsize=SMALL, handlelength=1.6, borderaxespad=0.2)
 
 
@@ -153,7 +150,7 @@ def _table(axes: Axes, shown: Codes) -> None:
          rate(method.queries_per_second))
         for method in shown.methods
     ]  # fmt: skip
-    edges = (0.0, 0.62, 0.77, 1.0)
+    edges = (0.0, 0.61, 0.77, 1.0)
     colours = {
         "codes": OF_CODES, "hyperplanes": OF_PLANES, "features": OF_FEATURES, "pixels": OF_PIXELS,
     }  # fmt: skip

@@ -45,8 +45,10 @@ class Encoder:
 
         The code of an image does not depend on the others.
         """
+        from netspec.training.process import threads  # slow to import, as all of training
+
         codes = np.empty((len(values), self.bits), np.bool_)
-        with torch.inference_mode():
+        with torch.inference_mode(), threads(1):  # a vector is too small to be split
             for number, value in enumerate(values):
                 # One image at a time: the order of the sums in a product of matrices depends on
                 # the number of rows, and a bit can depend on the last digit.
