@@ -17,6 +17,7 @@ from netspec.see.curves import curves
 from netspec.see.evolution import evolution
 from netspec.see.filters import filters
 from netspec.see.invariance import invariance
+from netspec.see.neighbours import neighbours
 from netspec.see.occlusion import occlusion
 from netspec.see.predictions import predictions
 from netspec.see.projection import projection
@@ -30,6 +31,7 @@ __all__ = [
     "evolution",
     "filters",
     "invariance",
+    "neighbours",
     "occlusion",
     "predictions",
     "projection",

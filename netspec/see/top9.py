@@ -5,7 +5,6 @@ Zeiler and Fergus 2014, section 4.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from netspec.ir.arguments import place, whole
 from netspec.ir.words import counted, plural
 from netspec.language.definitions import Setting
 from netspec.see.deconvnet import require_rules
-from netspec.see.figures import INCHES_WIDE, SMALL, Visualisation, bare, new_figure
+from netspec.see.figures import INCHES_WIDE, SMALL, Visualisation, bare, new_figure, tally
 from netspec.see.projection import beyond, framed, noun_of, size_of
 from netspec.see.streaming import BATCH, split_of
 from netspec.see.strongest import excited_by, loudest, strongest_of
@@ -100,11 +99,9 @@ class Top9(Visualisation):
         lines = []
         noun = noun_of(self.size)
         for number, values, names in zip(self.maps, self.activations, self.labels, strict=True):
-            counts = sorted(Counter(names).items(), key=lambda one: -one[1])
-            classes = ", ".join(f"{name} ({count})" for name, count in counts)
             lines.append(
                 f"{noun} {number}: activations {values[0]:.4g} to {values[-1]:.4g}; images of "
-                f"{plural('class', len(counts))} {classes}"
+                f"{plural('class', len({*names}))} {tally(names)}"
             )
         return lines
 

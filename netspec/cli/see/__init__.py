@@ -13,6 +13,7 @@ from netspec.cli.see.curves import curves
 from netspec.cli.see.evolution import evolution
 from netspec.cli.see.filters import filters
 from netspec.cli.see.invariance import invariance
+from netspec.cli.see.neighbours import neighbours
 from netspec.cli.see.occlusion import occlusion
 from netspec.cli.see.predictions import predictions
 from netspec.cli.see.projection import projection
@@ -32,6 +33,7 @@ PICTURES: tuple[click.Command, ...] = (
     filters,
     activations,
     predictions,
+    neighbours,
     occlusion,
     invariance,
     curves,
