@@ -21,6 +21,7 @@ from netspec.see.neighbours import neighbours
 from netspec.see.occlusion import occlusion
 from netspec.see.predictions import predictions
 from netspec.see.projection import projection
+from netspec.see.search import search
 from netspec.see.top9 import top9
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "occlusion",
     "predictions",
     "projection",
+    "search",
     "top9",
 ]

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netspec.data.dataset import Dataset, Pixels
-from netspec.data.opening import from_anywhere
 from netspec.data.subset import Subset
 from netspec.errors import ArgumentError, DataError
 from netspec.ir.arguments import place, whole
 from netspec.ir.randomness import generator
+from netspec.ir.words import counted
 from netspec.language.definitions import Setting
 from netspec.see import codes_figure
 from netspec.see.autoencoder import STEPS, trained_encoder
@@ -75,8 +75,8 @@ class Method:
         name: ``codes``, ``hyperplanes``, ``features`` or ``pixels``.
         bits: Length of a code; 0 for an exact search.
         bytes: Bytes per image of the index.
-        precision: Mean part of the six nearest images that have the class of the query, 0 to 1;
-            NaN if the data has one class.
+        precision: Precision at 6: the part of the six nearest images that have the class of the
+            query, 0 to 1, mean of all queries; NaN if the data has one class.
         queries_per_second: Number of searches per second on this machine, without those of the net.
     """
 
@@ -137,8 +137,8 @@ class Codes(Visualisation):
 
     def lines(self) -> list[str]:
         return [
-            f"{codes_figure.name_of(method, self.row)}: {codes_figure.percent(method.precision)} "
-            f"of the six nearest have the class of the query, {method.bytes:,} bytes per image, "
+            f"{codes_figure.name_of(method, self.row)}: precision at {KEPT} "
+            f"{codes_figure.percent(method.precision)}, {counted(method.bytes, 'byte')} per image, "
             f"{codes_figure.rate(method.queries_per_second)} queries per second"
             for method in self.methods
         ]
@@ -197,6 +197,8 @@ def codes(
             few images.
         netspec.see.streaming.Interrupted: a signal stopped the work, which is saved in ``state``.
     """
+    from netspec.data.opening import from_anywhere  # a picture of one image does not import data
+
     bits, queries = _length("bits", bits), whole("queries", queries, 1, 1_000_000)
     seed, batch = whole("seed", seed, 0, 2**63 - 1), whole("batch", batch, 1, 100_000)
     workers = whole("workers", workers, 0, 1024)

@@ -138,13 +138,13 @@ def _chart(axes: Axes, shown: Codes) -> None:
     axes.set_xlim(lengths[0] * 0.85, lengths[-1] * 1.18)
     axes.set_ylim(top=100)
     axes.set_xlabel("bits per image", fontsize=SMALL)
-    axes.set_title("of the query's class among the six nearest, %", fontsize=SMALL)
+    axes.set_title("precision at 6 (of the query's class), %", fontsize=SMALL)
     axes.legend(loc="lower right", fontsize=SMALL, handlelength=1.6, borderaxespad=0.2)
 
 
 def _table(axes: Axes, shown: Codes) -> None:
     bare(axes)
-    head = ("", "right class", "bytes", "queries/s")
+    head = ("", "precision", "bytes", "queries/s")
     rows = [
         (name_of(method, shown.row), percent(method.precision), f"{method.bytes:,}",
          rate(method.queries_per_second))
