@@ -129,8 +129,11 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 def _first_layer(seed: int, number: int, inputs: int, outputs: int) -> dict[str, Tensor]:
     """Return the first weight and bias of a layer: uniform up to 1 / sqrt(inputs)."""
     drawn, most = generator(seed, "auto-encoder", number), 1 / sqrt(inputs)
-    weight, bias = drawn.uniform(-most, most, (outputs, inputs)), drawn.uniform(-most, most, outputs)
-    return {"weight": torch.from_numpy(weight).float(), "bias": torch.from_numpy(bias).float()}
+    shapes = {"weight": (outputs, inputs), "bias": (outputs,)}
+    return {
+        kind: torch.from_numpy(drawn.uniform(-most, most, shape)).float()
+        for kind, shape in shapes.items()
+    }
 
 
 def trained_encoder(

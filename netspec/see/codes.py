@@ -7,12 +7,10 @@ to short binary codes."
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from math import inf, nan
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -39,7 +37,7 @@ from netspec.see.index import (
     prepare_digest,
     weights_digest,
 )
-from netspec.see.ranking import NearestPoints, nearest_codes
+from netspec.see.methods import KEPT, Comparison, Method, pixels_of
 from netspec.see.streaming import BATCH, Chunk, Summary, part_of, split_of, stream
 from netspec.see.subject import Seen, open_seen
 from netspec.see.vectors import Vectors, features_row, vectors_of
@@ -52,39 +50,12 @@ if TYPE_CHECKING:
 BITS = 32
 LENGTHS = (8, 16, 32)
 """Lengths of codes in bits that are compared, with that of the index."""
-KEPT = 6
 QUERIES = 1000
 MOST_IMAGES = 10_000
-MOST_BYTES = 2**30
+MOST_BYTES = 2**28
 """The largest number of images that are compared, and of bytes of their activations."""
 SHOWN = 10
 """Queries in the picture, of different classes if there are as many."""
-
-
-TIMES, ENOUGH = 5, 0.2
-"""How often a search is repeated to time it, at most, and the seconds after which it is not."""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to search, and what it costs.
-
-    Attributes:
-        name: ``codes``, ``hyperplanes``, ``features`` or ``pixels``.
-        bits: Length of a code; 0 for an exact search.
-        bytes: Bytes per image of the index.
-        precision: Precision at 6: the part of the six nearest images that have the class of the
-            query, 0 to 1, mean of all queries; NaN if the data has one class.
-        queries_per_second: Number of searches per second on this machine, without those of the net.
-    """
-
-    name: str
-    bits: int
-    bytes: int
-    precision: float
-    queries_per_second: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,10 +141,10 @@ def codes(
     with the nearest codes are compared with those with the nearest activations and pixels, and
     with the codes that random hyperplanes give.
 
-    All but ``queries_per_second`` depends only on the arguments, not on ``batch``, ``workers`` or an
-    interruption.  With more than 10,000 training images, or activations of more than 1 GiB, the
-    auto-encoders are trained and compared on images that are drawn at random, and the index has the
-    codes of all.
+    Only ``queries_per_second`` differs from run to run.  The others do not depend on ``batch``,
+    ``workers`` or an interruption.  With more than 10,000 training images, or activations of more
+    than 256 MiB, the auto-encoders are trained and compared on images that are drawn at random, and
+    the index has the codes of all.
 
     Args:
         subject: a net with weights, as :func:`netspec.classify` takes it.
@@ -231,7 +202,7 @@ def codes(
     encoders = {
         length: work.encoder(vectors.values, mean, scale, length, seed) for length in lengths
     }
-    comparison = _Comparison(vectors.labels.numpy(), wanted.labels.numpy(), len(train.classes))
+    comparison = Comparison(vectors.labels.numpy(), wanted.labels.numpy(), len(train.classes))
     methods = []
     for length in lengths:
         planes = hyperplanes(mean, scale, length, seed)
@@ -258,10 +229,10 @@ def codes(
     nearest = np.stack([by_codes[chosen], by_features[chosen]])
     labels = vectors.labels.numpy()[nearest], wanted.labels.numpy()[chosen]
     own = asked.numbers[wanted.numbers.numpy()[chosen]]
-    compared = f", compared on {len(vectors.values):,} of them" if most < len(train) else ""
     return Codes(
-        caption=f"Search by binary codes of {row}, and by its activations\n{len(wanted.values):,} "
-        f"queries of {held_out.name}, searched for in {train.name}{compared}\n{seen.called}",
+        caption=f"Search by binary codes of {row}, and by its activations\n"
+        f"queries: {some_of(wanted.values, held_out)}; searched: {some_of(vectors.values, train)}"
+        f"\n{seen.called}",
         data=train.name,
         held_out=held_out.name,
         row=row,
@@ -276,9 +247,15 @@ def codes(
         distances=distances[chosen],
         is_same=labels[0] == labels[1][np.newaxis, :, np.newaxis],
         index=index,
-        pixels=_pixels(seen, held_out, own),
-        found=_pixels(seen, train, numbers[nearest]),
+        pixels=pixels_of(seen, held_out, own),
+        found=pixels_of(seen, train, numbers[nearest]),
     )
+
+
+def some_of(images: Sized, dataset: Dataset) -> str:
+    """Return the name of a data set, after the number of its images that are used, if not all."""
+    count = len(images)
+    return dataset.name if count == len(dataset) else f"{count:,} of {dataset.name}"
 
 
 def _length(argument: str, bits: int) -> int:
@@ -316,15 +293,6 @@ def _shown(labels: NDArray[np.int64]) -> NDArray[np.int64]:
         rank[places] = np.arange(len(places))
     order = np.lexsort([labels, rank])[:SHOWN]
     return order[np.argsort(labels[order], kind="stable")]
-
-
-def _pixels(seen: Seen, dataset: Dataset, numbers: NDArray[np.int64]) -> Pixels:
-    """Return the parts of images that the net sees, [..., H, W, C]."""
-    shown = [
-        seen.preparation.sample(dataset.example(int(number)).pixels).pixels
-        for number in numbers.ravel()
-    ]
-    return np.stack(shown).reshape(*numbers.shape, *shown[0].shape)
 
 
 # -------------------------------------------------------------------------------------------- work
@@ -369,9 +337,7 @@ class _Work:
 
     def encoder(self, values: Tensor, mean: Tensor, scale: float, bits: int, seed: int) -> Encoder:
         """Return a trained encoder."""
-        return trained_encoder(
-            values, mean, scale, bits, seed=seed, **self._saved(f"{bits}-bits")
-        )
+        return trained_encoder(values, mean, scale, bits, seed=seed, **self._saved(f"{bits}-bits"))
 
     def encoded(
         self, train: Dataset, sample: Subset, vectors: Vectors, encoder: Encoder
@@ -381,9 +347,7 @@ class _Work:
             codes = encoder.encode(vectors.values)
             return codes, vectors.labels.numpy(), vectors.numbers.numpy()
         coded = Coded(len(train), encoder)
-        stream(
-            self._seen, train, self._row, coded, **self._options, **self._saved("index")
-        )
+        stream(self._seen, train, self._row, coded, **self._options, **self._saved("index"))
         used = coded.labels >= 0
         numbers = torch.arange(len(train))[used].numpy()
         return coded.codes[used].numpy(), coded.labels[used].numpy(), numbers
@@ -409,86 +373,3 @@ class Coded(Summary):
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
         self.codes, self.labels = tensors["codes"], tensors["labels"]
-
-
-# -------------------------------------------------------------------------------------- comparison
-
-
-class _Comparison:
-    """Searches of the same queries among the same images, in several ways.
-
-    Attributes:
-        kept: places of the nearest images and their distances, [Q, K], by name and bits.
-    """
-
-    def __init__(
-        self, labels: NDArray[np.int64], wanted: NDArray[np.int64], classes: int
-    ) -> None:
-        self._labels, self._wanted, self._classes = labels, wanted, classes
-        self.kept: dict[tuple[str, int], tuple[NDArray[np.int64], NDArray[Any]]] = {}
-
-    def codes(self, name: str, encoder: Encoder, images: Vectors, queries: Vectors) -> Method:
-        """Search by the Hamming distance of codes."""
-        there, wanted = encoder.encode(images.values), encoder.encode(queries.values)
-        (nearest, distances), seconds = _timed(lambda: nearest_codes(there, wanted, KEPT))
-        return self._method(name, encoder.bits, there.shape[1], nearest, distances, seconds)
-
-    def features(self, images: Vectors, queries: Vectors) -> Method:
-        """Search by the Euclidean distance of activations."""
-        there, wanted = _array(images.values), _array(queries.values)
-
-        def search() -> NearestPoints:
-            nearest = NearestPoints(wanted, KEPT)
-            nearest.add(np.arange(len(there)), there)
-            return nearest
-
-        nearest, seconds = _timed(search)
-        size = images.values.shape[1] * images.values.dtype.itemsize
-        return self._method("features", 0, size, nearest.numbers, nearest.squares, seconds)
-
-    def pixels(
-        self, seen: Seen, data: Dataset, numbers: Tensor, asked: Dataset, queries: Tensor
-    ) -> Method:
-        """Search by the Euclidean distance of the pixels that the net sees."""
-        wanted = _pixels(seen, asked, queries.numpy()).reshape(len(queries), -1)
-        search, seconds = NearestPoints(wanted, KEPT), 0.0
-        step = max(1, MOST_BYTES // 16 // wanted.shape[1])
-        for start in range(0, len(numbers), step):
-            some = _pixels(seen, data, numbers[start : start + step].numpy())
-            begin = perf_counter()
-            places = np.arange(start, start + len(some))
-            search.add(places, some.reshape(len(some), -1))
-            seconds += perf_counter() - begin
-        return self._method("pixels", 0, wanted.shape[1], search.numbers, search.squares, seconds)
-
-    def _method(
-        self,
-        name: str,
-        bits: int,
-        size: int,
-        nearest: NDArray[np.int64],
-        distances: NDArray[Any],
-        seconds: float,
-    ) -> Method:
-        self.kept[name, bits] = nearest, distances
-        is_same = self._labels[nearest] == self._wanted[:, np.newaxis]
-        precision = float(is_same.mean()) if self._classes > 1 else nan
-        return Method(name, bits, size, precision, len(nearest) / max(seconds, 1e-9))
-
-
-def _timed(search: Callable[[], T]) -> tuple[T, float]:
-    """Return what a search returns, and the seconds that it takes: the least of several times."""
-    least, begin = inf, perf_counter()
-    for _ in range(TIMES):
-        before = perf_counter()
-        result = search()
-        now = perf_counter()
-        least = min(least, now - before)
-        if now > begin + ENOUGH:
-            break
-    return result, least
-
-
-def _array(values: Tensor) -> NDArray[Any]:
-    """Return activations as an array; NumPy does not have bfloat16."""
-    return values.float().numpy() if values.dtype == torch.bfloat16 else values.numpy()

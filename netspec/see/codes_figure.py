@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from netspec.see.codes import Codes, Method
+    from netspec.see.codes import Codes
+    from netspec.see.methods import Method
 
 OF_CODES, OF_PLANES, OF_FEATURES, OF_PIXELS = COLOURS[0], COLOURS[4], COLOURS[2], QUIET
 OTHER = COLOURS[1]

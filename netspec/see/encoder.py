@@ -65,9 +65,12 @@ def scale_of(values: Tensor, row: str) -> tuple[Tensor, float]:
     Raises:
         DataError: all images have the same activations.
     """
-    mean = values.double().mean(0)
-    # a block at a time: a copy of all in float64 may be large
-    squares = sum(float(torch.square(part.double() - mean).sum()) for part in values.split(256))
+    from netspec.training.process import threads  # slow to import, as all of training
+
+    with threads(1):  # which split sums, and so change their last digits
+        mean = values.mean(0, dtype=torch.float64)
+        # a block at a time: a copy of all in float64 may be large
+        squares = sum(float(torch.square(part.double() - mean).sum()) for part in values.split(256))
     scale = (squares / max(1, values.numel())) ** 0.5
     if not scale:
         raise DataError(

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from netspec.data.dataset import Pixels
 from netspec.errors import ArgumentError
 from netspec.ir.arguments import whole
+from netspec.ir.words import counted
 from netspec.language.definitions import Setting
+from netspec.see.codes import some_of
 from netspec.see.figures import (
     INCHES_WIDE,
     INK,
@@ -40,6 +42,8 @@ MOST_KEPT = 100
 MOST_IMAGES = 50
 LETTERS = 16
 """Characters of the name of an image or a class."""
+BETWEEN = 0.2
+"""Space between an image and those found, in images."""
 TEXT = 0.42
 """Height of the text under an image, in inches."""
 
@@ -76,18 +80,20 @@ class Search(Visualisation):
 
     def draw(self) -> Figure:
         count, kept = self.examples.shape
-        cell = INCHES_WIDE / (max(kept, 5) + 1.25)
+        across = kept + 1 + BETWEEN
+        cell = INCHES_WIDE / max(across, 6)
         down = cell * self.pixels.shape[1] / self.pixels.shape[2] + TEXT
-        figure = new_figure(cell * (kept + 1.25), count * down)
-        panels = figure.subplots(count, 1 + kept, squeeze=False, width_ratios=[1.25, *[1] * kept])
+        figure = new_figure(cell * max(across, 3), count * down)
+        widths = [1, BETWEEN, *[1] * kept]
+        panels = figure.subplots(count, len(widths), squeeze=False, width_ratios=widths)
         for q in range(count):
+            panels[q, 1].set_visible(False)
             show_image(panels[q, 0], self.pixels[q])
             panels[q, 0].set_xlabel(_cut(short(self.images[q])), fontsize=SMALL, color=INK)
             for k in range(kept):
-                show_image(panels[q, 1 + k], self.found[q, k])
-                apart = self.distances[q, k]
-                text = f"{_cut(self.names[q][k])}\n{apart} {'bit' if apart == 1 else 'bits'}"
-                panels[q, 1 + k].set_xlabel(text, fontsize=SMALL, color=INK, labelpad=2)
+                show_image(panels[q, 2 + k], self.found[q, k])
+                text = f"{_cut(self.names[q][k])}\n{counted(int(self.distances[q, k]), 'bit')}"
+                panels[q, 2 + k].set_xlabel(text, fontsize=SMALL, color=INK, labelpad=2)
         return figure
 
     def lines(self) -> list[str]:
@@ -162,7 +168,7 @@ def search(
     ]
     return Search(
         caption=f"Nearest images by codes of {codes.encoder.bits} bits of {about.row}\n"
-        f"{len(codes):,} images of {dataset.name}\n{seen.called}",
+        f"{some_of(codes, dataset)}\n{seen.called}",
         data=dataset.name,
         row=about.row,
         bits=codes.encoder.bits,
