@@ -24,8 +24,7 @@ from netspec.ir.arguments import place, whole
 from netspec.ir.randomness import generator
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
-from netspec.see import codes_figure
-from netspec.see.autoencoder import STEPS, trained_encoder
+from netspec.see import autoencoder, codes_figure
 from netspec.see.encoder import Encoder, hyperplanes, scale_of
 from netspec.see.figures import Visualisation
 from netspec.see.index import (
@@ -191,7 +190,7 @@ def codes(
     work = _Work(
         seen, row, batch=batch, workers=workers, note=note, advance=advance,
         state=None if state is None else place("state", state),
-        count=len(asked) + len(sample) + STEPS * len(lengths)
+        count=len(asked) + len(sample) + autoencoder.STEPS * len(lengths)
         + (0 if len(sample) == len(train) else len(train)),
     )  # fmt: skip
 
@@ -337,7 +336,9 @@ class _Work:
 
     def encoder(self, values: Tensor, mean: Tensor, scale: float, bits: int, seed: int) -> Encoder:
         """Return a trained encoder."""
-        return trained_encoder(values, mean, scale, bits, seed=seed, **self._saved(f"{bits}-bits"))
+        return autoencoder.trained_encoder(
+            values, mean, scale, bits, seed=seed, **self._saved(f"{bits}-bits")
+        )
 
     def encoded(
         self, train: Dataset, sample: Subset, vectors: Vectors, encoder: Encoder

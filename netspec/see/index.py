@@ -228,10 +228,14 @@ def _require_shapes(file: TensorFile, path: Path) -> None:
         "encoder.code.bias": Stored(torch.float32, (bits,)),
     }
     is_sized = images and values and 1 <= units <= MOST_UNITS and LEAST_BITS <= bits <= MOST_BITS
-    wrong = [name for name in expected if stored.get(name) != expected[name]]
-    wrong += [name for name in stored if name not in expected]
-    if wrong or not is_sized:
-        what = f": {min(wrong)} is missing, or has another type or size" if wrong else ""
+    missing = [name for name in expected if name not in stored]
+    other = [name for name in stored if stored[name] != expected.get(name)]
+    if missing or other or not is_sized:
+        what = ": a size of its tensors is 0, or too large"
+        if other:
+            what = f": {shown(other[0])} does not belong there, or has another type or size"
+        if missing:
+            what = f": {missing[0]} is missing"
         raise DataError(f"{path} is not an index of codes that can be used{what}; {_AGAIN}")
 
 
