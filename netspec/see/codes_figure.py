@@ -63,7 +63,8 @@ def draw(shown: Codes) -> Figure:
     down = image + GAP
     height = max(count * down * cell + 0.6, 4.0)
     figure = new_figure(INCHES_WIDE, height)
-    left, right = figure.subfigures(1, 2, width_ratios=[IMAGES_WIDE, INCHES_WIDE - IMAGES_WIDE])
+    widths = [IMAGES_WIDE, INCHES_WIDE - IMAGES_WIDE]
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=widths)[0]
     _images(left.subplots(), shown, image, down, across)
     chart, table = right.subplots(2, 1, height_ratios=[1.1, 1])
     _chart(chart, shown)

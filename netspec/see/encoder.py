@@ -13,6 +13,9 @@ from torch import Tensor
 from netspec.errors import DataError
 from netspec.ir.randomness import generator
 
+BLOCK = 256
+"""Images whose activations are in memory in float64 at once."""
+
 Layer = tuple[Tensor, Tensor]
 """A weight [outputs, inputs] and a bias [outputs], float32."""
 
@@ -69,8 +72,10 @@ def scale_of(values: Tensor, row: str) -> tuple[Tensor, float]:
 
     with threads(1):  # which split sums, and so change their last digits
         mean = values.mean(0, dtype=torch.float64)
-        # a block at a time: a copy of all in float64 may be large
-        squares = sum(float(torch.square(part.double() - mean).sum()) for part in values.split(256))
+        squares = 0.0
+        for start in range(0, len(values), BLOCK):  # a copy of all in float64 may be large
+            some = values[start : start + BLOCK].double() - mean
+            squares += float(torch.square(some).sum())
     scale = (squares / max(1, values.numel())) ** 0.5
     if not scale:
         raise DataError(

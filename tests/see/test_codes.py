@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,73 +103,8 @@ def test_pixels_are_searched_exactly(run: Path) -> None:
     assert precision == pytest.approx(right / (6 * len(wanted)), abs=1e-12)
 
 
-@pytest.mark.usefixtures("few_steps")
-def test_two_runs_and_all_batches_give_the_same_bits(run: Path) -> None:
-    one = netspec.see.codes(run)
-    assert one.row == "C1"
-    assert same(netspec.see.codes(run), one)
-    assert same(netspec.see.codes(run, batch=16, workers=1), one)
-    other = netspec.see.codes(run, seed=1)
-    assert not np.array_equal(other.index.codes, one.index.codes)
-
-
-@pytest.mark.usefixtures("few_steps")
-def test_a_part_of_the_data_is_compared_and_all_of_it_is_in_the_index(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_module("netspec.see.codes"), "MOST_IMAGES", 200)
-    done: list[tuple[int, int]] = []
-    part = netspec.see.codes(run, queries=50, advance=lambda *counts: done.append(counts))
-    assert (part.images, part.queries) == (200, 50)
-    assert "queries: 50 of digits, 360 for validation; searched: 200 of digits, 1," in part.caption
-    assert done[-1] == (50 + 200 + 3 * 20 + 1437,) * 2
-    assert sorted(done) == done
-    assert part.index.numbers.tolist() == [*range(1437)]
-    seen = open_seen(run)
-    vectors = vectors_of(seen, open_data("digits:8").train, "C1")
-    assert np.array_equal(part.index.codes, part.index.encoder.encode(vectors.values))
-    assert np.array_equal(part.index.labels, vectors.labels.numpy())
-    # the images that are compared are drawn from all classes
-    labels = [part.index.labels[number] for number in part.by_codes.ravel()]
-    assert len({*labels}) > 5
-
-
-@pytest.mark.usefixtures("few_steps")
-@pytest.mark.parametrize("when", [100, 400, 360 + 1437 + 5, 360 + 1437 + 2 * 20 + 3])
-def test_work_that_is_interrupted_gives_the_same_bits(when: int, run: Path, tmp_path: Path) -> None:
-    state, counts = tmp_path / "a.pass", list[int]()
-
-    def advance(done: int, count: int) -> None:
-        counts.append(done)
-        if done >= when and len(counts) == sum(n < when for n in counts) + 1:
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        netspec.see.codes(run, state=state, batch=64, advance=advance)
-    before = len(counts)
-    assert counts[-1] >= when
-    resumed = netspec.see.codes(run, state=state, batch=64, advance=lambda *_: counts.append(0))
-    assert same(resumed, netspec.see.codes(run))
-    whole: list[int] = []
-    netspec.see.codes(run, batch=64, advance=lambda *_: whole.append(0))
-    assert len(counts) == len(whole), before
-    forget(state)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.usefixtures("few_steps")
-def test_another_row_and_length(run: Path) -> None:
-    made = netspec.see.codes(run, row="F2", bits=24)
-    assert made.index.codes.shape == (1437, 3)
-    assert made.index.encoder.bits == 24
-    assert [(m.name, m.bits) for m in made.methods] == [
-        *((name, bits) for bits in (8, 16, 24, 32) for name in ("codes", "hyperplanes")),
-        ("features", 0),
-        ("pixels", 0),
-    ]
-
-
 def folder_of(root: Path, train: int, val: int, classes: tuple[str, ...] = ("a", "b")) -> str:
+    """Write images of noise, ``train`` and ``val`` per class; return the data set."""
     generator = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
         for name in classes:
@@ -178,6 +114,82 @@ def folder_of(root: Path, train: int, val: int, classes: tuple[str, ...] = ("a",
                 pixels = generator.integers(0, 256, (8, 8), np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
     return f"images:{root}"
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """100 images to search and 20 queries, in two classes."""
+    return folder_of(tmp_path_factory.mktemp("noise"), 50, 10)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_two_runs_and_all_batches_give_the_same_bits(run: Path, noise: str) -> None:
+    one = netspec.see.codes(run, data=noise)
+    assert one.row == "C1"
+    assert same(netspec.see.codes(run, data=noise), one)
+    assert same(netspec.see.codes(run, data=noise, batch=16, workers=1), one)
+    other = netspec.see.codes(run, data=noise, seed=1)
+    assert not np.array_equal(other.index.codes, one.index.codes)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_a_part_of_the_data_is_compared_and_all_of_it_is_in_the_index(
+    run: Path, noise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("netspec.see.codes"), "MOST_IMAGES", 40)
+    done: list[tuple[int, int]] = []
+    options = {"data": noise, "queries": 7, "row": "F2"}
+    part = netspec.see.codes(run, advance=lambda *counts: done.append(counts), **options)
+    assert (part.images, part.queries) == (40, 7)
+    root = noise.removeprefix("images:")
+    expected = f"queries: 7 of {root}, 20 for validation; searched: 40 of {root}, 100 for training"
+    assert part.caption.splitlines()[1] == expected
+    assert done[-1] == (7 + 40 + 3 * 20 + 100,) * 2
+    assert sorted(done) == done
+    assert part.index.numbers.tolist() == [*range(100)]
+    seen = open_seen(run)
+    vectors = vectors_of(seen, open_data(noise).train, "F2")
+    assert np.array_equal(part.index.codes, part.index.encoder.encode(vectors.values))
+    assert np.array_equal(part.index.labels, vectors.labels.numpy())
+    assert 10 < part.index.labels[np.unique(part.by_codes)].sum() < 30  # of both classes
+
+
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("when", [16, 20 + 64, 20 + 100 + 5, 20 + 100 + 2 * 20 + 3])
+def test_work_that_is_interrupted_gives_the_same_bits(
+    when: int, run: Path, noise: str, tmp_path: Path
+) -> None:
+    """In the pass over queries, in that over images, in the first and in the last training."""
+    state, before, after, whole = tmp_path / "a.pass", list[int](), list[int](), list[int]()
+
+    def advance(done: int, count: int) -> None:
+        before.append(done)
+        if done == when:
+            signal.raise_signal(signal.SIGINT)
+
+    def picture(counts: list[int], **options: Any) -> Codes:
+        options = {"advance": lambda done, count: counts.append(done)} | options
+        return netspec.see.codes(run, data=noise, batch=16, **options)
+
+    with pytest.raises(Interrupted):
+        picture(before, state=state, advance=advance)
+    assert before[-1] == when
+    assert same(picture(after, state=state), picture(whole))
+    assert len(before) + len(after) == len(whole)  # nothing is computed again
+    forget(state)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_another_row_and_length(run: Path, noise: str) -> None:
+    made = netspec.see.codes(run, data=noise, row="F2", bits=24)
+    assert made.index.codes.shape == (100, 3)
+    assert made.index.encoder.bits == 24
+    assert [(m.name, m.bits) for m in made.methods] == [
+        *((name, bits) for bits in (8, 16, 24, 32) for name in ("codes", "hyperplanes")),
+        ("features", 0),
+        ("pixels", 0),
+    ]
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -198,7 +210,7 @@ def test_without_classes_precision_is_not_known_and_codes_are_made(
 def test_too_few_images_and_other_mistakes(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="are too few images: codes need at least 6 for training"):
         netspec.see.codes(run, data=folder_of(tmp_path / "few", 2, 1))
-    with pytest.raises(DataError, match="`C1`"):
+    with pytest.raises(DataError, match="small does not have a row `C7`"):
         netspec.see.codes(run, row="C7")
     with pytest.raises(ValueError, match=r"must be a multiple of 8, not 30: .* 24 or 32"):
         netspec.see.codes(run, bits=30)
