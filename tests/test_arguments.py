@@ -169,6 +169,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "see filters": netspec.see.filters,
     "see activations": netspec.see.activations,
     "see predictions": netspec.see.predictions,
+    "see neighbours": netspec.see.neighbours,
     "see occlusion": netspec.see.occlusion,
     "see invariance": netspec.see.invariance,
     "see confusion": netspec.see.confusion,

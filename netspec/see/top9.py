@@ -128,8 +128,8 @@ def top9(
     row: str | None = None,
     data: str | None = None,
     split: str = "train",
-    maps: int = MAPS,
-    map: Sequence[int] | None = None,
+    count: int = MAPS,
+    maps: Sequence[int] | None = None,
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
     expect: str | None = None,
@@ -155,8 +155,8 @@ def top9(
         row: a row or stage; by default the last one with a convolution.
         data: a data set, such as ``digits``; by default that of the run.
         split: ``train`` or ``validation``.
-        maps: number of maps to show: those with the largest activations.
-        map: numbers of the maps (or units) to show, from 0, in place of these.
+        count: number of maps to show: those with the largest activations.
+        maps: numbers of the maps (or units) to show, from 0, in place of these.
         weights, settings, expect, prepare, classes: as :func:`netspec.classify` takes them.
         batch: number of images that are in memory at once.
         workers: number of processes that read images.
@@ -182,15 +182,15 @@ def top9(
     row = seen.last_row if row is None else row
     require_rules(seen.net.graph, seen.stage_of(row), seen.net.name)
     batch, workers = whole("batch", batch, 1, 100_000), whole("workers", workers, 0, 1024)
-    maps = whole("maps", maps, 1, MOST_MAPS)
-    chosen = None if map is None else chosen_maps(seen, row, map)
+    count = whole("count", count, 1, MOST_MAPS)
+    chosen = None if maps is None else chosen_maps(seen, row, maps)
     dataset = split_of(seen, data, split)
     strongest = strongest_of(
         seen, dataset, row, KEPT,
         batch=batch, workers=workers, advance=advance, note=note,
         state=None if state is None else place("state", state),
     )  # fmt: skip
-    numbers = loudest(strongest, maps) if chosen is None else chosen
+    numbers = loudest(strongest, count) if chosen is None else chosen
     excited = excited_by(seen, dataset, row, numbers, strongest)
     examples = strongest.numbers[numbers].numpy()
     noun = noun_of(size_of(seen.shape_of(row)))

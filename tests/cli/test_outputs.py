@@ -119,7 +119,7 @@ def test_files_of_a_data_set_are_not_overwritten(tmp_path: Path) -> None:
 
 SEEN = (
     *("filters", "activations", "predictions", "occlusion", "invariance", "confusion"),
-    *("projection", "top9"),
+    *("projection", "top9", "neighbours"),
 )
 """The pictures of nets."""
 
@@ -143,6 +143,7 @@ WRITES = {
     ("see filters", "--output"): ["SPEC"],
     ("see activations", "--output"): ["SPEC", "none.png"],
     ("see predictions", "--output"): ["SPEC", "none.png"],
+    ("see neighbours", "--output"): ["SPEC", "none.png"],
     ("see occlusion", "--output"): ["SPEC", "none.png"],
     ("see invariance", "--output"): ["SPEC", "none.png"],
     ("see curves", "--output"): ["RUN"],

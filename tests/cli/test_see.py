@@ -23,7 +23,7 @@ DIGIT = Path(__file__).parents[2] / "docs" / "images" / "digit.png"
 
 NETS = (
     *("filters", "activations", "predictions", "occlusion", "invariance", "confusion"),
-    *("projection", "top9"),
+    *("projection", "top9", "neighbours"),
 )
 
 
@@ -34,7 +34,12 @@ def run(*arguments: object) -> Result:
 def arguments_of(picture: str) -> list[object]:
     """What a picture of lenet5 needs besides."""
     of_data = ["--data", "digits"]
-    images = {"filters": [], "confusion": of_data, "top9": of_data}.get(picture, [DIGIT])
+    images = {
+        "filters": [],
+        "confusion": of_data,
+        "top9": of_data,
+        "neighbours": [DIGIT, *of_data],
+    }.get(picture, [DIGIT])
     small = ["--size", 16, "--stride", 8] if picture == "occlusion" else []
     return [picture, "lenet5", "--weights", "digits", *images, *small]
 
@@ -101,6 +106,10 @@ def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
         (("projection", "lenet5_rbf", DIGIT, "--row", "out"), 1, "out.rbf is `rbf`"),
         (("top9", "lenet5"), 1, "give one with --data"),
         (("top9", "lenet5", "--data", "digit"), 1, "'digit' is not a data set"),
+        (("neighbours", "lenet5", DIGIT), 1, "give one with --data"),
+        (("neighbours", "lenet5", "--data", "digits"), 2, "give 1 to 50 images"),
+        (("neighbours", "lenet5", __file__, "--data", "digits"), 1, "test_see.py"),
+        (("neighbours", "lenet5", DIGIT, "--data", "digits", "--row", "F66"), 1, "mean `F6`?"),
         (("evolution", "lenet5"), 1, "lenet5 is not a run directory"),
         (("confusion", "lenet5", "--data", "digits"), 1, "has random weights"),
         (("confusion", "lenet5", "--weights", "digits"), 1, "give one with --data"),
