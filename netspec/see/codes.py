@@ -52,7 +52,7 @@ LENGTHS = (8, 16, 32)
 QUERIES = 1000
 MOST_IMAGES = 10_000
 MOST_BYTES = 2**28
-"""The largest number of images that are compared, and of bytes of their activations."""
+"""The largest number of queries, of images that are compared, and of bytes of their activations."""
 SHOWN = 10
 """Queries in the picture, of different classes if there are as many."""
 
@@ -120,7 +120,6 @@ def codes(
     data: str | None = None,
     row: str | None = None,
     bits: int = BITS,
-    queries: int = QUERIES,
     seed: int = 0,
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
@@ -136,9 +135,9 @@ def codes(
     """Return binary codes of the images of a data set, as ``netspec see codes`` does.
 
     An auto-encoder is trained on the activations of the training images for each length of code:
-    8, 16, 32 and ``bits``.  Validation images are the queries.  For each, the six training images
-    with the nearest codes are compared with those with the nearest activations and pixels, and
-    with the codes that random hyperplanes give.
+    8, 16, 32 and ``bits``.  Validation images, at most 1,000, are the queries.  For each, the six
+    training images with the nearest codes are compared with those with the nearest activations and
+    pixels, and with the codes that random hyperplanes give.
 
     Only ``queries_per_second`` differs from run to run.  The others do not depend on ``batch``,
     ``workers`` or an interruption.  With more than 10,000 training images, or activations of more
@@ -150,7 +149,6 @@ def codes(
         data: a data set, such as ``digits``; by default that of the run.
         row: a row or stage; by default the one before the classifier.  Maps are flattened.
         bits: length of the codes of the index: a multiple of 8, from 8 to 512.
-        queries: number of validation images that are queries; at most all of them.
         seed: of the auto-encoders, hyperplanes and images that are drawn.
         weights, settings, expect, prepare, classes: as :func:`netspec.classify` takes them.
         batch: number of images that are in memory at once.
@@ -169,7 +167,7 @@ def codes(
     """
     from netspec.data.opening import from_anywhere  # a picture of one image does not import data
 
-    bits, queries = _length("bits", bits), whole("queries", queries, 1, 1_000_000)
+    bits = _length("bits", bits)
     seed, batch = whole("seed", seed, 0, 2**63 - 1), whole("batch", batch, 1, 100_000)
     workers = whole("workers", workers, 0, 1024)
     seen = open_seen(
@@ -186,7 +184,7 @@ def codes(
     _require_enough(train, held_out)
     most = max(KEPT, min(MOST_IMAGES, MOST_BYTES // (shape.elements * seen.dtype.itemsize)))
     sample = _drawn(train, most, seed)
-    asked = _drawn(held_out, min(queries, most), seed)
+    asked = _drawn(held_out, min(QUERIES, most), seed)
     work = _Work(
         seen, row, batch=batch, workers=workers, note=note, advance=advance,
         state=None if state is None else place("state", state),

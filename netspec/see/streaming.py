@@ -190,7 +190,7 @@ def _computed(
         numbers = batch.numbers[members]
         views = batch.images[members, 0]
         padded = torch.zeros(CHUNK, *views.shape[1:], dtype=seen.dtype)
-        padded[numbers % CHUNK] = views
+        padded[numbers % CHUNK] = views.to(seen.dtype)
         with torch.inference_mode():
             activations = features(padded)[numbers % CHUNK]
         if not bool(activations.isfinite().all()):

@@ -136,10 +136,11 @@ def test_two_runs_and_all_batches_give_the_same_bits(run: Path, noise: str) -> N
 def test_a_part_of_the_data_is_compared_and_all_of_it_is_in_the_index(
     run: Path, noise: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("netspec.see.codes"), "MOST_IMAGES", 40)
+    module = import_module("netspec.see.codes")
+    monkeypatch.setattr(module, "MOST_IMAGES", 40)
+    monkeypatch.setattr(module, "QUERIES", 7)
     done: list[tuple[int, int]] = []
-    options = {"data": noise, "queries": 7, "row": "F2"}
-    part = netspec.see.codes(run, advance=lambda *counts: done.append(counts), **options)
+    part = netspec.see.codes(run, data=noise, row="F2", advance=lambda *counts: done.append(counts))
     assert (part.images, part.queries) == (40, 7)
     root = noise.removeprefix("images:")
     expected = f"queries: 7 of {root}, 20 for validation; searched: 40 of {root}, 100 for training"
@@ -217,8 +218,6 @@ def test_too_few_images_and_other_mistakes(run: Path, tmp_path: Path) -> None:
     for bits in (0, -8, 520):
         with pytest.raises(ValueError, match="bits must be an integer from 8 to 512"):
             netspec.see.codes(run, bits=bits)
-    with pytest.raises(ValueError, match="queries must be an integer from 1"):
-        netspec.see.codes(run, queries=0)
     black = netspec.compile(netspec.load(run / "spec.net"))
     black.load_state_dict({name: 0 * t for name, t in black.state_dict().items()})
     with pytest.raises(DataError, match="the activations of C1 are the same for all images"):

@@ -32,13 +32,6 @@ from netspec.cli.see.options import (
     help="Length of the codes that are shown and written, a multiple of 8.",
 )
 @click.option(
-    "--queries",
-    type=click.IntRange(1, 1_000_000),
-    default=1000,
-    show_default=True,
-    help="Number of validation images that are queries, at most.",
-)
-@click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     default=0,
@@ -58,7 +51,6 @@ def codes(
     subject: str,
     row: str | None,
     bits: int,
-    queries: int,
     seed: int,
     index: Path | None,
     data: str | None,
@@ -92,7 +84,6 @@ def codes(
             subject,
             row=row,
             bits=bits,
-            queries=queries,
             seed=seed,
             data=data,
             batch=batch,
