@@ -11,6 +11,7 @@ be quick to import.  matplotlib, and what only one picture needs, is imported in
 from __future__ import annotations
 
 from netspec.see.activations import activations
+from netspec.see.codes import codes
 from netspec.see.confusion import confusion
 from netspec.see.curves import curves
 from netspec.see.evolution import evolution
@@ -20,10 +21,12 @@ from netspec.see.neighbours import neighbours
 from netspec.see.occlusion import occlusion
 from netspec.see.predictions import predictions
 from netspec.see.projection import projection
+from netspec.see.search import search
 from netspec.see.top9 import top9
 
 __all__ = [
     "activations",
+    "codes",
     "confusion",
     "curves",
     "evolution",
@@ -33,5 +36,6 @@ __all__ = [
     "occlusion",
     "predictions",
     "projection",
+    "search",
     "top9",
 ]

@@ -36,9 +36,9 @@ from netspec.see.figures import (
 )
 from netspec.see.images import Given as GivenImages
 from netspec.see.images import Sample
-from netspec.see.streaming import BATCH, CHUNK, Chunk, Summary, split_of, stream
+from netspec.see.streaming import BATCH, Chunk, Summary, split_of, stream
 from netspec.see.subject import Seen, open_seen
-from netspec.see.vectors import features_row
+from netspec.see.vectors import features_row, vectors_of_samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -217,7 +217,7 @@ class Nearest(Summary):
         self.same, self.copies = torch.full((count,), -1), torch.zeros(count, dtype=torch.int64)
 
     def add(self, chunk: Chunk) -> None:
-        spaces = _flat(chunk.activations.numpy()), _flat(self._pixels_of(chunk.images))
+        spaces = _flat(chunk.activations.double().numpy()), _flat(self._pixels_of(chunk.images))
         for q in range(len(self.same)):
             squares = torch.from_numpy(
                 np.stack(
@@ -300,23 +300,6 @@ def _queries(
     return found
 
 
-def _vectors(seen: Seen, row: str, samples: Sequence[Sample]) -> NDArray[np.float64]:
-    """Return the activations of a row for images, [N, D], in batches of the size of a pass."""
-    parts = []
-    for start in range(0, len(samples), CHUNK):
-        some = [sample.pixels for sample in samples[start : start + CHUNK]]
-        images = seen.batch(some)
-        padded = images.new_zeros(CHUNK, *images.shape[1:])
-        padded[: len(some)] = images
-        parts.append(_flat(seen.features(row, padded)[: len(some)].numpy()))
-    vectors = np.concatenate(parts)
-    for sample, vector in zip(samples, vectors, strict=True):
-        if not np.isfinite(vector).all():
-            raise DataError(f"the activations of {row} of {seen.net.name} are not finite for "
-                            f"{sample.name}")  # fmt: skip
-    return vectors
-
-
 def neighbours(
     subject: Given,
     images: GivenImages = (),
@@ -385,7 +368,10 @@ def neighbours(
     samples = [query.sample for query in chosen]
     pixels = np.stack([sample.pixels for sample in samples])
     nearest = Nearest(
-        _vectors(seen, row, samples), pixels, min(count, len(dataset)), seen.preparation.pixels
+        vectors_of_samples(seen, row, samples).double().numpy(),
+        pixels,
+        min(count, len(dataset)),
+        seen.preparation.pixels,
     )
     stream(
         seen, dataset, row, nearest,

@@ -86,11 +86,13 @@ class Interrupted(KeyboardInterrupt):
         number: number of the signal.
     """
 
-    def __init__(self, number: int, done: int, images: int, path: Path) -> None:
+    def __init__(
+        self, number: int, done: int, count: int, path: Path, noun: str = "images"
+    ) -> None:
         super().__init__(number)
         self.number = number
         self.text = (
-            f"the pass stopped after {done:,} of {images:,} images, and is saved in {path}: repeat "
+            f"the pass stopped after {done:,} of {count:,} {noun}, and is saved in {path}: repeat "
             "it to continue"
         )
 
@@ -157,7 +159,7 @@ def stream(
                 advance(start, count)
                 is_due = monotonic() > saved + SAVE_EVERY or start == count
                 if state is not None and (is_due or stopping.asked):
-                    _save(state, key, summary, start, used)
+                    save_state(state, key, summary.tensors(), start, used)
                     saved = monotonic()
                     if stopping.asked and start < count:
                         raise Interrupted(stopping.asked, start, count, state)
@@ -188,7 +190,7 @@ def _computed(
         numbers = batch.numbers[members]
         views = batch.images[members, 0]
         padded = torch.zeros(CHUNK, *views.shape[1:], dtype=seen.dtype)
-        padded[numbers % CHUNK] = views
+        padded[numbers % CHUNK] = views.to(seen.dtype)
         with torch.inference_mode():
             activations = features(padded)[numbers % CHUNK]
         if not bool(activations.isfinite().all()):
@@ -261,15 +263,17 @@ def _key(seen: Seen, dataset: Dataset, end: str, summary: Summary) -> str:
     return digest.hexdigest()
 
 
-def _save(state: Path, key: str, summary: Summary, start: int, used: int) -> None:
-    counts = torch.tensor([start, used])
-    save_tensors({**summary.tensors(), _COUNTS: counts}, state, {_KEY: key})
+def save_state(state: Path, key: str, tensors: Mapping[str, Tensor], *counts: int) -> None:
+    """Write the tensors of unfinished work, two counts, and the digest of what it depends on."""
+    save_tensors({**tensors, _COUNTS: torch.tensor(counts)}, state, {_KEY: key})
 
 
-def _resumed(state: Path, key: str, summary: Summary) -> tuple[int, int]:
-    """Take over a saved pass; return the next image and the number of those that were used."""
-    if not state.exists():
-        return 0, 0
+def resumed_state(state: Path, key: str) -> tuple[dict[str, Tensor], list[int]]:
+    """Return the tensors and the counts of unfinished work.
+
+    Raises:
+        DataError: the file cannot be read, or is of other work.
+    """
     with opened_tensors(state) as file:
         if file.notes.get(_KEY) != key:
             raise DataError(
@@ -277,7 +281,14 @@ def _resumed(state: Path, key: str, summary: Summary) -> tuple[int, int]:
                 "differ; remove it, or write to another file"
             )
         tensors = file.read()
-    start, used = tensors.pop(_COUNTS).tolist()
+    return tensors, tensors.pop(_COUNTS).tolist()
+
+
+def _resumed(state: Path, key: str, summary: Summary) -> tuple[int, int]:
+    """Take over a saved pass; return the next image and the number of those that were used."""
+    if not state.exists():
+        return 0, 0
+    tensors, (start, used) = resumed_state(state, key)
     summary.take(tensors)
     return start, used
 

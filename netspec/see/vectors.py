@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from netspec.ir.ops.dropout import Dropout
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.flatten import Flatten
 from netspec.ir.ops.rbf import RadialBasis
-from netspec.see.streaming import BATCH, Chunk, Summary, stream
+from netspec.see.images import Sample
+from netspec.see.streaming import BATCH, CHUNK, Chunk, Summary, stream
 from netspec.see.subject import Seen
 
 _CLASSIFIES = Conv | FullyConnected | RadialBasis
@@ -93,6 +94,28 @@ def vectors_of(
     )  # fmt: skip
     used = collected.labels >= 0  # those that could be read
     return Vectors(row, kept[used], collected.labels[used], collected.values[used])
+
+
+def vectors_of_samples(seen: Seen, row: str, samples: Sequence[Sample]) -> Tensor:
+    """Return the activations of a row for images, maps flattened, [N, D], of the type of the net.
+
+    Raises:
+        DataError: an activation is not finite.
+    """
+    parts = []
+    for start in range(0, len(samples), CHUNK):
+        some = samples[start : start + CHUNK]
+        images = seen.batch([sample.pixels for sample in some])
+        padded = images.new_zeros(CHUNK, *images.shape[1:])
+        padded[: len(some)] = images
+        activations = seen.features(row, padded)[: len(some)].flatten(1)
+        for sample, values in zip(some, activations, strict=True):
+            if not bool(values.isfinite().all()):
+                raise DataError(
+                    f"the activations of {row} of {seen.net.name} are not finite for {sample.name}"
+                )
+        parts.append(activations)
+    return torch.cat(parts)
 
 
 class _Collected(Summary):

@@ -19,9 +19,10 @@ from netspec.data.dataset import Dataset, Pixels
 from netspec.errors import DataError
 from netspec.see import streaming
 from netspec.see.images import Sample
-from netspec.see.neighbours import Nearest, _vectors
+from netspec.see.neighbours import Nearest
 from netspec.see.streaming import Chunk, Interrupted, stream
 from netspec.see.subject import Seen, open_seen
+from netspec.see.vectors import vectors_of_samples
 from tests.examples import examples
 from tests.see.test_streaming import SPEC, Counting, Equal, data, interrupt
 from tests.training.example_data import Drawn
@@ -40,7 +41,7 @@ QUERIES: Pixels = np.stack([Drawn(9, (8, 8)).pixels(number) for number in (100, 
 
 def passed(seen: Seen, dataset: Dataset, kept: int = 6, **options: object) -> Nearest:
     samples = [Sample("a", pixels) for pixels in QUERIES]
-    vectors = _vectors(seen, ROW, samples)
+    vectors = vectors_of_samples(seen, ROW, samples).double().numpy()
     nearest = Nearest(vectors, QUERIES, kept, seen.preparation.pixels)
     stream(seen, dataset, ROW, nearest, **options)  # type: ignore[arg-type]
     return nearest
@@ -299,4 +300,4 @@ def test_activations_of_an_image_that_are_not_finite_are_refused(seen: Seen) -> 
         broken.model.C1.bias[0] = 3e38
         broken.model.C2.weight[0, 0] = 1e3
     with pytest.raises(DataError, match=r"of F3 of small are not finite for a\.png"):
-        _vectors(broken, "F3", [Sample("a.png", QUERIES[0])])
+        vectors_of_samples(broken, "F3", [Sample("a.png", QUERIES[0])])

@@ -9,8 +9,9 @@ import torch
 
 import netspec
 from netspec.errors import DataError
+from netspec.see.images import Sample
 from netspec.see.subject import Seen, open_seen
-from netspec.see.vectors import features_row, vectors_of
+from netspec.see.vectors import features_row, vectors_of, vectors_of_samples
 from tests.see.test_streaming import CHUNK, SPEC, data
 
 
@@ -60,6 +61,23 @@ def test_the_vectors_are_the_activations(seen: Seen, row: str) -> None:
         batch = seen.batch([dataset.pixels(number)]).repeat(CHUNK, 1, 1, 1)
         # the last digits depend on the place in the batch
         torch.testing.assert_close(values, seen.features(row, batch)[0].flatten())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_vectors_of_a_net_of_another_type(dtype: torch.dtype) -> None:
+    model = netspec.compile(netspec.loads(SPEC), dtype=dtype)
+    vectors = vectors_of(open_seen(model), data(), "F3")
+    assert vectors.values.dtype == dtype
+    assert bool(vectors.values.isfinite().all())
+
+
+def test_the_vectors_of_single_images_are_those_of_a_pass(seen: Seen) -> None:
+    dataset, count = data(20, corrupt=()), 20
+    samples = [Sample("", dataset.pixels(number)) for number in range(count)]
+    found = vectors_of_samples(seen, "C2", samples)
+    assert torch.equal(found, vectors_of(seen, dataset, "C2").values)
+    # each image is computed in a batch of one size, whatever their number
+    assert torch.equal(vectors_of_samples(seen, "C2", samples[:3]), found[:3])
 
 
 def test_chosen_images_are_kept_and_others_are_not(seen: Seen, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from netspec.cli.see.activations import activations
+from netspec.cli.see.codes import codes
 from netspec.cli.see.confusion import confusion
 from netspec.cli.see.curves import curves
 from netspec.cli.see.evolution import evolution
@@ -17,6 +18,7 @@ from netspec.cli.see.neighbours import neighbours
 from netspec.cli.see.occlusion import occlusion
 from netspec.cli.see.predictions import predictions
 from netspec.cli.see.projection import projection
+from netspec.cli.see.search import search
 from netspec.cli.see.top9 import top9
 
 
@@ -34,6 +36,8 @@ PICTURES: tuple[click.Command, ...] = (
     activations,
     predictions,
     neighbours,
+    codes,
+    search,
     occlusion,
     invariance,
     curves,
