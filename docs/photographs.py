@@ -1,7 +1,7 @@
 """Write patches of colour photographs as a data set: python docs/photographs.py FOLDER.
 
-The question is: which photograph does a patch come from?  The ten photographs come with scikit-image
-and scikit-learn (pip install scikit-image scikit-learn).  FOLDER is read with --data images:FOLDER.
+The question is: which photograph does a patch come from?  The ten photographs come with
+scikit-image and scikit-learn: pip install scikit-image scikit-learn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-NAMES = ("astronaut", "chelsea", "coffee", "hubble_deep_field", "ihc", "motorcycle_left", "retina", "rocket")  # fmt: skip
+NAMES = (
+    *("astronaut", "chelsea", "coffee", "hubble_deep_field"),
+    *("ihc", "motorcycle_left", "retina", "rocket"),
+)
 SIDE = 32
 TRAINING, VALIDATION = 400, 100
 """Patches of each photograph."""
@@ -24,9 +27,12 @@ Photograph = NDArray[np.uint8]
 
 
 def photographs() -> dict[str, Photograph]:
-    """Return photographs [H, W, 3] by name."""
-    import skimage
-    from sklearn.datasets import load_sample_images
+    """Return photographs [H, W, 3] by name; exit if a package is missing."""
+    try:
+        import skimage
+        from sklearn.datasets import load_sample_images
+    except ModuleNotFoundError:
+        sys.exit("the photographs need: pip install scikit-image scikit-learn")
 
     folder = Path(skimage.__file__).parent / "data"
     paths = [next(folder.glob(f"{name}.*")) for name in NAMES]
@@ -70,4 +76,6 @@ def write(named: dict[str, Photograph], folder: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
+    if Path(sys.argv[1]).exists():
+        sys.exit(f"{sys.argv[1]} exists: name a new folder")
     write(photographs(), Path(sys.argv[1]))

@@ -23,7 +23,6 @@ from netspec.ir.arguments import place, whole
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
 from netspec.see.figures import (
-    INCHES_WIDE,
     INK,
     QUIET,
     RIGHT,
@@ -51,6 +50,8 @@ KEPT = 6
 MOST_KEPT = 100
 MOST_IMAGES = 50
 PIXELS = "pixels"
+INCHES = 6.5
+"""Width of the picture."""
 LETTERS = 14
 """Characters of the name of a class under an image."""
 GAP = 0.08
@@ -98,11 +99,11 @@ class Neighbours(Visualisation):
 
     def draw(self) -> Figure:
         _, count, kept = self.examples.shape
-        cell = INCHES_WIDE / (max(kept, 5) + 1.6)  # the image itself is 1.3 wide, and has a margin
+        cell = INCHES / (max(kept, 5) + 1.6)  # the image itself is 1.3 wide, and has a margin
         image = (1 - GAP) * self.pixels.shape[1] / self.pixels.shape[2]
         down = image + GAP / 2 + TEXT / cell
         block = 2 * down + 1.5 * GAP
-        figure = new_figure(INCHES_WIDE, count * block * cell + 0.05)
+        figure = new_figure(INCHES, count * block * cell + 0.05)
         axes = figure.subplots()
         bare(axes)
         for q in range(count):
@@ -389,9 +390,10 @@ def neighbours(
         query.label or ("" if first < 0 else dataset.classes[dataset.example(first).label])
         for query, first in zip(chosen, same, strict=True)
     ]
+    right = "; right classes are red" if any(labels) else ""
     flat = f", {counted(shape.channels, 'map')} flattened," if shape.is_map else ""
     return Neighbours(
-        caption=f"Nearest images by the activations of {row}{flat} and by pixels\n"
+        caption=f"Nearest images by the activations of {row}{flat} and by pixels{right}\n"
         f"{dataset.name}\n{seen.called}",
         data=dataset.name,
         spaces=(row, PIXELS),
