@@ -125,7 +125,9 @@ class CodeIndex:
 
     def require_data(self, dataset: Dataset, path: str | Path) -> None:
         """Raise DataError if the codes are of another data set."""
-        if dataset.digest != self.about.digest:
+        # the file may say anything, so the digest alone does not make numbers and labels fit
+        fits = self.numbers[-1] < len(dataset) and self.about.classes == dataset.classes
+        if dataset.digest != self.about.digest or not fits:
             raise DataError(
                 f"{path} is an index of {self.about.split}, and {dataset.name} is other data, or "
                 f"has changed: {_AGAIN}"
@@ -169,7 +171,7 @@ class CodeIndex:
             DataError: the file cannot be read, is damaged, or is not an index of codes.
         """
         source = place("path", path, "the path of a safetensors file")
-        with opened_tensors(source) as file:
+        with opened_tensors(source, "an index of codes", _AGAIN) as file:
             if _NOTE not in file.notes:
                 raise DataError(f"{source} is not an index of codes: {_AGAIN}")
             about = parsed(file.notes[_NOTE].encode(), f"the note in {source}", _ABOUT, _AGAIN)

@@ -134,6 +134,15 @@ head aux from C1, weight=0.3: gap | fc 10 | softmax
     assert weights_digest(open_seen(model)) == one
 
 
+def test_numbers_and_classes_that_the_data_does_not_have_are_refused(index: CodeIndex) -> None:
+    beyond = replace(index, numbers=index.numbers + len(TRAIN) - 57)
+    named = replace(index, about=replace(index.about, classes=(*TRAIN.classes, "10")))
+    for wrong in (beyond, named):
+        with pytest.raises(DataError, match="a is an index of digits, 1,437 for training, and"):
+            wrong.require_data(TRAIN, "a")
+    replace(index, numbers=index.numbers + len(TRAIN) - 58).require_data(TRAIN, "a")
+
+
 def test_an_index_of_other_data_is_refused(index: CodeIndex) -> None:
     with pytest.raises(DataError, match=r"a is an index of digits, 1,437 .*, and digits, 360 "):
         index.require_data(open_data("digits:8").validation, "a")
@@ -222,7 +231,7 @@ def test_other_files_are_refused(index: CodeIndex, tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in (0, 4, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(DataError, match=str(path)):
+        with pytest.raises(DataError, match=f"cannot read an index of codes from {path}: "):
             CodeIndex.load(path)
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(DataError, match="its digest is not that of its content"):
