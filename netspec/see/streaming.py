@@ -277,8 +277,8 @@ def resumed_state(state: Path, key: str) -> tuple[dict[str, Tensor], list[int]]:
     with opened_tensors(state, "a saved pass", "remove it to begin again") as file:
         if file.notes.get(_KEY) != key:
             raise DataError(
-                f"{state} is not the state of this pass: the net, its weights, the data, the row or "
-                "an option differ; remove it, or write to another file"
+                f"{state} is not the state of this pass: the net, its weights, the data, the row "
+                "or an option differ; remove it, or write to another file"
             )
         tensors = file.read()
     return tensors, tensors.pop(_COUNTS).tolist()
