@@ -170,6 +170,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "see activations": netspec.see.activations,
     "see predictions": netspec.see.predictions,
     "see neighbours": netspec.see.neighbours,
+    "see codes": netspec.see.codes,
+    "see search": netspec.see.search,
     "see occlusion": netspec.see.occlusion,
     "see invariance": netspec.see.invariance,
     "see confusion": netspec.see.confusion,

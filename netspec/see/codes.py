@@ -167,7 +167,7 @@ def codes(
     """
     from netspec.data.opening import from_anywhere  # a picture of one image does not import data
 
-    bits = _length("bits", bits)
+    bits = require_bits(bits)
     seed, batch = whole("seed", seed, 0, 2**63 - 1), whole("batch", batch, 1, 100_000)
     workers = whole("workers", workers, 0, 1024)
     seen = open_seen(
@@ -255,12 +255,12 @@ def some_of(images: Sized, dataset: Dataset) -> str:
     return dataset.name if count == len(dataset) else f"{count:,} of {dataset.name}"
 
 
-def _length(argument: str, bits: int) -> int:
+def require_bits(bits: int) -> int:
     """Return a length of codes; raise ValueError unless it is that of whole bytes."""
-    bits = whole(argument, bits, LEAST_BITS, MOST_BITS)
+    bits = whole("bits", bits, LEAST_BITS, MOST_BITS)
     if bits % 8:
         raise ArgumentError(
-            f"{argument} must be a multiple of 8, not {bits}: codes are stored as bytes; "
+            f"bits must be a multiple of 8, not {bits}: codes are stored as bytes; "
             f"{bits // 8 * 8} or {bits // 8 * 8 + 8}"
         )
     return bits

@@ -35,6 +35,8 @@ ARGUMENTS = {
     "see activations": ["none.net", "none.png", "--json"],
     "see predictions": ["none.net", "none.png", "--json"],
     "see neighbours": ["none.net", "none.png", "--json"],
+    "see codes": ["none.net", "--json"],
+    "see search": ["none.net", "none.png", "--index", "none", "--json"],
     "see occlusion": ["none.net", "none.png", "--json"],
     "see confusion": ["none.net", "--json"],
     "see projection": ["none.net", "none.png", "--json"],

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import netspec
 from netspec.data import open_data
@@ -22,6 +21,7 @@ from netspec.see.index import CodeIndex
 from netspec.see.streaming import Interrupted, forget
 from netspec.see.subject import open_seen
 from netspec.see.vectors import vectors_of
+from tests.see.noise import folder_of
 
 
 @pytest.fixture
@@ -101,19 +101,6 @@ def test_pixels_are_searched_exactly(run: Path) -> None:
         right += Counter(labels[order].tolist())[label]
     (precision,) = [method.precision for method in made.methods if method.name == "pixels"]
     assert precision == pytest.approx(right / (6 * len(wanted)), abs=1e-12)
-
-
-def folder_of(root: Path, train: int, val: int, classes: tuple[str, ...] = ("a", "b")) -> str:
-    """Write images of noise, ``train`` and ``val`` per class; return the data set."""
-    generator = np.random.default_rng(0)
-    for split, count in (("train", train), ("val", val)):
-        for name in classes:
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                pixels = generator.integers(0, 256, (8, 8), np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
-    return f"images:{root}"
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,15 @@ from netspec.cli.see.options import (
 )
 
 
+def _whole_bytes(context: click.Context, parameter: click.Parameter, bits: int) -> int:
+    from netspec.see.codes import require_bits
+
+    try:
+        return require_bits(bits)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command(short_help="Search by short binary codes, beside exact search (AlexNet, 6.1).")
 @click.argument("subject", metavar=SUBJECT)
 @click.option(
@@ -29,6 +38,7 @@ from netspec.cli.see.options import (
     type=click.IntRange(8, 512),
     default=32,
     show_default=True,
+    callback=_whole_bytes,
     help="Length of the codes that are shown and written, a multiple of 8.",
 )
 @click.option(
