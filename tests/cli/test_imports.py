@@ -52,6 +52,12 @@ COMMANDS = {
     "see activations lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
     "see projection lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
     "see confusion lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING, "sklearn"),
+    "see neighbours lenet5 DIGIT --weights digits --data digits --json": (
+        *LOOP,
+        *MEASURING,
+        "sklearn",
+    ),
+    "see codes lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING, "sklearn"),
     "trace lenet5 S2": (*TRAINING, "netspec.data", "netspec.inference", "netspec.comparing"),
     "bench TMP/a.net --rounds 1 --layers": (*TRAINING, "netspec.data", "netspec.comparing"),
     "pack digits:4 -o TMP/shards --size 4": (*TRAINING, "netspec.inference.", *MEASURING),
