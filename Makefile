@@ -1,8 +1,8 @@
-# make demo      install netspec alone, check and compile nets, and read a handwritten digit
+# make demo      install netspec alone, check and compile nets, read a handwritten digit, draw a picture
 # make venv      install what the tests need too
 # make quick     some tests of each folder, in less than a minute
 # make test      the tests
-# make test-all  the tests that are slow too, and all of hypothesis's examples
+# make test-all  the tests that are slow too, all of hypothesis's examples, and test-weights
 # make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
 # make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
 # make test-gpu  the tests alone
@@ -34,12 +34,12 @@ $(NETSPEC): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "netspec needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
-	@echo "netspec, PyTorch and scikit-learn are installed into .venv, 1.4 GB without CUDA: a few minutes"
+	@echo "netspec, PyTorch, scikit-learn and matplotlib are installed into .venv, 1.4 GB without CUDA: a few minutes"
 	@if [ "$$(uname -s)" = Linux ] && [ -z "$(GPU)" ]; then \
 		$(INSTALL) --no-deps --index-url $(TORCH_WITHOUT_CUDA) --retries 1 torch || \
 		echo "PyPI has PyTorch as well; it may come with CUDA there, which takes gigabytes more"; \
 	fi
-	$(INSTALL) --editable ".[demo]"
+	$(INSTALL) --editable ".[demo,plot]"
 	@touch $(NETSPEC)
 
 $(TESTED): $(NETSPEC)
@@ -51,8 +51,11 @@ demo: $(NETSPEC)
 	$(BIN)/netspec check googlenet alexnet lenet5
 	$(BIN)/netspec compile specs/googlenet.net
 	$(BIN)/netspec run lenet5 docs/images/digit.png --weights digits --top 3
+	mkdir -p build
+	$(BIN)/netspec see predictions lenet5 docs/images/digit.png --weights digits --label 7 -o build/predictions.png
 	@echo
-	@echo "docs/images/digit.png is a handwritten 7, and LeNet-5 reads it as one. To go on:"
+	@echo "docs/images/digit.png is a handwritten 7, and LeNet-5 reads it as one: see build/predictions.png."
+	@echo "To go on:"
 	@echo
 	@echo "    . .venv/bin/activate"
 	@echo "    netspec summary alexnet"
@@ -65,6 +68,7 @@ test: venv
 
 test-all: venv
 	$(BIN)/python -m tests.everything
+	$(MAKE) test-weights
 
 test-weights: venv
 	$(BIN)/python -m pip install --quiet --no-deps --target build/peers --upgrade \

@@ -72,6 +72,14 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec see curves run", netspec.see.curves(run.run)
     yield "netspec see confusion run", netspec.see.confusion(run.run)
     yield "netspec see top9 run", netspec.see.top9(run.run)
+    yield "netspec see neighbours run --queries 0", netspec.see.neighbours(run.run, queries=[0])
+    codes = netspec.see.codes(run.run, bits=16)
+    codes.index.save(folder / "codes.safetensors")
+    yield "netspec see codes run --bits 16 --index codes.safetensors", codes
+    yield (
+        "netspec see search run digit.png --index codes.safetensors",
+        netspec.see.search(run.run, DIGIT, index=folder / "codes.safetensors"),
+    )
     shards = netspec.pack("digits:8", folder / "shards", size=8)
     yield "netspec pack digits:8 -o shards --size 8", shards
     yield "netspec weights --list", netspec.families()

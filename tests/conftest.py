@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 from importlib.util import find_spec
@@ -44,7 +45,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure() -> None:
-    gc.unfreeze()  # or extension modules say at the end that something leaked
+    atexit.register(gc.unfreeze)
 
 
 def _has_gpu() -> bool:

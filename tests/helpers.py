@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import click
 import pytest
 
-from netspec import Net, SpecError, loads
+from netspec import Net, SpecError, load, loads
 from netspec.language.diagnostics import Diagnostic
 
 ALIKE = {
@@ -25,6 +26,10 @@ ALIKE = {
 """Bundled nets that are built as others are, which stand for them in the default run."""
 
 
+SYMBOLIC = {"inception_module", "inception_naive"}
+"""Bundled nets with sizes that are symbols; listed, as finding them would parse all nets."""
+
+
 def subcommands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
     """Yield all commands by what is typed, such as ``see filters``, also those inside groups."""
     for name, command in group.commands.items():
@@ -33,6 +38,12 @@ def subcommands(group: click.Group, path: str = "") -> Iterator[tuple[str, click
             yield from subcommands(command, typed)
         else:
             yield typed, command
+
+
+@cache
+def loaded(name: str, **settings: object) -> Net:
+    """Return a bundled net, which each process parses once: nothing changes a net."""
+    return load(name, **settings)  # type: ignore[arg-type]
 
 
 HEADER = "net example\ninput image 8x8x3\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from netspec import bundled, load, loads
+from netspec import bundled, loads
 from netspec.cli import main
 from netspec.ir.ops import OPERATORS
 from netspec.lowering.passes import PIPELINE
@@ -17,7 +17,7 @@ from netspec.timing import machine
 from netspec.tracing import tracing
 from netspec.views.documents import markdown
 from netspec.views.operators import as_markdown
-from tests.helpers import subcommands
+from tests.helpers import loaded, subcommands
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_the_operator_reference_is_current() -> None:
 
 def test_the_readme_shows_the_bundled_alexnet_and_its_table_as_they_are() -> None:
     rows = [
-        line for line in load("alexnet").source.text.splitlines() if re.match(r"[CSF]\d:", line)
+        line for line in loaded("alexnet").source.text.splitlines() if re.match(r"[CSF]\d:", line)
     ]
     assert all(re.sub(r"\s+", " ", row) in re.sub(r"\s+", " ", README) for row in rows)
 
@@ -98,7 +98,7 @@ def test_the_readme_shows_what_check_prints(
         "netspec check alexnet", README
     )
     (edit,) = re.findall(r"^\$ sed 's/(.*)/(.*)/' specs/alexnet.net > mine.net$", README, re.M)
-    Path("mine.net").write_text(load("alexnet").source.text.replace(*edit), encoding="utf-8")
+    Path("mine.net").write_text(loaded("alexnet").source.text.replace(*edit), encoding="utf-8")
     printed = CliRunner().invoke(main, ["check", "mine.net"])
     assert printed.exit_code == 1
     assert is_cut_from(shown_after("netspec check mine.net", README), printed.output)
@@ -124,7 +124,7 @@ def test_the_python_of_the_readme_prints_what_its_comments_say(
 
 def test_the_page_of_documents_is_current() -> None:
     page = (ROOT / "docs" / "documents.md").read_text(encoding="utf-8")
-    assert page == markdown([load(name) for name in bundled()])
+    assert page == markdown([loaded(name) for name in bundled()])
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_the_page_of_commands_shows_what_they_print(command: str) -> None:
 def test_the_page_of_specs_lists_the_bundled_ones_with_their_totals() -> None:
     page = (ROOT / "docs" / "specs.md").read_text(encoding="utf-8")
     for name in bundled():
-        totals = load(name).totals
-        if not load(name).symbols:
+        totals = loaded(name).totals
+        if not loaded(name).symbols:
             assert f"{totals.parameters:,} | {totals.macs:,} |" in page
         assert f"`{name}`" in page
 

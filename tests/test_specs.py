@@ -12,6 +12,7 @@ from netspec.comparing.nets import NETS
 from netspec.language.expects import prepare_of
 from netspec.language.read import BUNDLED
 from netspec.views.summary import summary
+from tests.helpers import SYMBOLIC, loaded
 
 # ResNets, SqueezeNets, densenet121, mobilenet_v2, alexnet_owt, googlenet_bn and VGGs with bn: as
 # torchvision 0.28 counts them.  mobilenet_v1 and efficientnet_lite0: as timm 1.0 counts them.
@@ -197,8 +198,6 @@ PREPARED = {  # compared with the transforms of torchvision 0.28, timm 1.0, Kera
     "vgg19_bn": IMAGENET,
 }
 
-SYMBOLIC = ("inception_module", "inception_naive")
-
 
 @pytest.mark.parametrize(
     "path", [*BUNDLED.glob("*.net"), *NETS.glob("*.net")], ids=lambda p: p.stem
@@ -209,34 +208,35 @@ def test_no_spec_that_comes_with_netspec_has_what_is_probably_a_mistake(path: Pa
 
 def test_every_bundled_spec_is_tested_here() -> None:
     assert set(OUTPUTS) == set(LINES) == set(bundled()) == {*TOTALS, *SYMBOLIC}
+    assert {name for name in bundled() if loaded(name).symbols} == SYMBOLIC
 
 
 @pytest.mark.parametrize("name", TOTALS)
 def test_totals_are_those_of_the_paper(name: str) -> None:
-    net = load(name)
+    net = loaded(name)
     totals, with_heads = net.totals, net.totals_with_heads
     counts = (totals.parameters, totals.buffers, totals.macs)
     assert (*counts, with_heads.parameters, with_heads.macs) == TOTALS[name]
 
 
 def test_the_symbolic_modules_have_the_totals_of_any_size() -> None:
-    module = load("inception_module", H=28, W=28, C1=192, C2=64)
+    module = loaded("inception_module", H=28, W=28, C1=192, C2=64)
     assert module.totals.parameters == 188_800  # 205,184 as printed
-    naive = load("inception_naive", H=28, W=28, C1=192, C2=64)
+    naive = loaded("inception_naive", H=28, W=28, C1=192, C2=64)
     assert naive.totals.macs == 28 * 28 * 192 * 64 * (1 + 9 + 25)
-    assert load("inception_module").symbols == ["C1", "C2", "H", "W"]
+    assert loaded("inception_module").symbols == ["C1", "C2", "H", "W"]
 
 
 @pytest.mark.parametrize("name", bundled())
 def test_every_row_has_the_size_of_the_table(name: str) -> None:
-    rows = summary(load(name))["rows"]
+    rows = summary(loaded(name))["rows"]
     sizes = ["x".join(map(str, row["output"])) for row in rows]
     assert " ".join(sizes) == OUTPUTS[name]
 
 
 @pytest.mark.parametrize("name", bundled())
 def test_every_row_claims_its_size(name: str) -> None:
-    net = load(name)
+    net = loaded(name)
     assert all(any(c.kind == "size" for c in row.claims) for row in net.graph.rows.values())
     assert not net.notes
 
@@ -260,7 +260,7 @@ def written(text: str) -> int:
 def test_every_spec_names_its_source(name: str) -> None:
     first = (BUNDLED / f"{name}.net").read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")
-    assert load(name).title
+    assert loaded(name).title
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -275,7 +275,7 @@ def test_every_spec_or_its_base_says_how_sizes_are_rounded(name: str) -> None:
 
 @pytest.mark.parametrize("name", PREPARED)
 def test_images_are_prepared_as_for_the_published_weights(name: str) -> None:
-    expects = load(name).expects
+    expects = loaded(name).expects
     assert expects.prepare == prepare_of(PREPARED[name])
     assert len(expects.classes) == 1000
     assert expects.views == "center"

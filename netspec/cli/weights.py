@@ -86,22 +86,31 @@ def weights(
     if spec is None or source is None:
         raise click.UsageError("give SPEC and --from FILE; --list prints the known families")
     from netspec.inference.converting import convert_weights
+    from netspec.pretrained.convert import Uncertain
 
     net = load(spec, **settings)
     if output is not None:
         guard(output, WEIGHTS, [*texts_of(net), source, classes], force=force)
-    converted = convert_weights(
-        net,
-        source,
-        output,
-        accept=accept,
-        module=module,
-        prepare=prepare,
-        classes=classes,
-        force=force,
-    )
+    try:
+        converted = convert_weights(
+            net,
+            source,
+            output,
+            accept=accept,
+            module=module,
+            prepare=prepare,
+            classes=classes,
+            force=force,
+        )
+    except Uncertain as error:
+        if not as_json:
+            for line in view.lines(error.converted, styled):  # the table that the error refers to
+                click.echo(line)
+        raise
     if as_json:
         print_json(converted.as_json())
         return
     for line in view.lines(converted, styled, table=table):
         click.echo(line)
+    if output is None:
+        click.echo("nothing is written without -o FILE.safetensors")

@@ -156,16 +156,16 @@ class TensorFile:
         EOFError: the file became shorter.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file, self._path = file, path
+    def __init__(self, file: BinaryIO, path: Path, what: str, advice: str) -> None:
+        self._file, self._path, self._what = file, path, what
         size = os.fstat(file.fileno()).st_size
         length = struct.unpack("<Q", _bytes(file, 8))[0] if size >= 8 else 0
         if not 2 <= length <= min(size - 8, LARGEST_HEADER):
             raise DataError(
-                f"cannot read weights from {path}: it is not a complete safetensors file; {_OTHERS}"
+                f"cannot read {what} from {path}: it is not a complete safetensors file; {advice}"
             )
         self._header = _bytes(file, length)
-        entries, notes = parsed(self._header, str(path), _HEADER, _OTHERS)
+        entries, notes = parsed(self._header, str(path), _HEADER, advice)
         self.notes: dict[str, str] = notes
         self.tensors: dict[str, Stored] = {}
         end = 0
@@ -191,23 +191,32 @@ class TensorFile:
         try:
             tensors = read_in_order(self._file, self.tensors, digest)
         except (RuntimeError, MemoryError):
-            raise DataError(f"cannot read weights from {self._path}: not enough memory") from None
+            raise DataError(
+                f"cannot read {self._what} from {self._path}: not enough memory"
+            ) from None
         if expected is not None and expected != digest.hexdigest():
             raise self._damaged("its digest is not that of its content")
         return tensors
 
     def _damaged(self, problem: str) -> DataError:
         return DataError(
-            f"cannot read weights from {self._path}: the file is damaged: {problem}; "
+            f"cannot read {self._what} from {self._path}: the file is damaged: {problem}; "
             "restore it from a copy"
         )
 
 
 @contextmanager
-def opened_tensors(path: Path) -> Iterator[TensorFile]:
+def opened_tensors(
+    path: Path, what: str = "weights", advice: str = _OTHERS
+) -> Iterator[TensorFile]:
     """Open a safetensors file, which must be a plain file and not a link.
 
     The path is opened once: a file that replaces it during reading is not seen.
+
+    Args:
+        path: of the file.
+        what: what is read from it, for messages.
+        advice: what to do if it is another kind of file, for messages.
 
     Raises:
         DataError: the file cannot be opened or is damaged; also for an OSError or EOFError that the
@@ -215,14 +224,14 @@ def opened_tensors(path: Path) -> Iterator[TensorFile]:
     """
     try:
         with opened(path) as file:
-            yield TensorFile(file, path)
+            yield TensorFile(file, path, what, advice)
     except FileNotFoundError:
-        raise DataError(f"cannot read weights from {path}: there is no such file") from None
+        raise DataError(f"cannot read {what} from {path}: there is no such file") from None
     except OSError as error:
-        raise DataError(f"cannot read weights from {path}: {reason_of(error)}") from None
+        raise DataError(f"cannot read {what} from {path}: {reason_of(error)}") from None
     except EOFError:
         raise DataError(
-            f"cannot read weights from {path}: it became shorter while it was read"
+            f"cannot read {what} from {path}: it became shorter while it was read"
         ) from None
 
 

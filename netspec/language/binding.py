@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -142,6 +143,8 @@ def _match(
             if index >= len(places):
                 message = f"too many arguments: {owner.name} takes {_listed(places)}"
                 help = usage(owner)
+                if len(known) == len(arguments) == 1:
+                    help = f"write `{name.text} {known[0]}={scope.span(argument.at).text}`"
                 if issubclass(owner, Operator) and owner.takes == "many":
                     help = f"name rows with `from`, as in `LABEL from A, B: {owner.name}`"
                 if isinstance(argument.value, syntax.Name) and argument.value.text in OPERATORS:
@@ -155,7 +158,9 @@ def _match(
         seen_keyword = True
         key = argument.key
         if key.text not in known:
-            help = foreign.attribute(key.text, known)
+            value = argument.value
+            number = scope.span(value.at).text if isinstance(value, syntax.Number) else ""
+            help = foreign.attribute(key.text, known, number)
             help = help or scope.problems.did_you_mean(key.text, known) or usage(owner)
             scope.problem("NS130", f"{owner.name} has no `{key.text}`", key.at, help=help)
             failed = True
@@ -184,6 +189,8 @@ def _refuse_other_notations(
         items = [scope.span(item.at).text for item in arguments[0].value.items]
         if places[0] == "kernel" and items[0].isdecimal():
             items[0] = f"{items[0]}x{items[0]}"
+            if len(places) == 1 and len(items) == 2 and items[1].isdecimal():
+                items = [f"{items[0]}/{items[1]}"]  # PyTorch's MaxPool2d(2, 2): then the stride
         message = f"the values of {owner.name} are written without parentheses"
         help = f"write `{name.text} {', '.join(items)}`"
         raise scope.problem("NS132", message, arguments[0].at, help=help)
@@ -199,6 +206,10 @@ def _is_in_other_order(arguments: Sequence[syntax.Argument]) -> bool:
     first = arguments[:2]
     kinds = [type(argument.value) for argument in first if argument.key is None]
     return kinds == [syntax.Number, syntax.KernelLiteral]
+
+
+_PRODUCT = re.compile(r"(\d+)\s*[*×]\s*(\d+(?:/\d+)?)")
+"""A kernel as a product: ``3*3``, ``3 × 3/2``."""
 
 
 def read(
@@ -235,6 +246,9 @@ def read(
         help = f"a kernel is height x width: write {value}x{value}"
         if issubclass(owner, WindowOperator) and owner.clips:  # a pool
             help += f"/{value} for a stride of {value}; without /{value} the stride is 1"
+    product = _PRODUCT.fullmatch(scope.span(argument.value.at).text)
+    if attribute.name == "kernel" and product:
+        help = f"write {product[1]}x{product[2]}"
     if is_symbolic(value):
         help = "symbols are whole dimensions and counts: divide with //, or use --set"
     raise scope.problem("NS132", message, argument.value.at, help=help)

@@ -133,6 +133,9 @@ class _Collector:
                 scope.blocks[name] = macro
 
 
+_OF_NETS = (syntax.Input, syntax.Row, syntax.Head, syntax.Broken)
+"""Statements of nets; a file without them is for imports."""
+
 _DEFINING = ("block", "let", "connect", "codes")
 
 
@@ -145,6 +148,8 @@ def _header(tree: syntax.Tree, scope: Scope, *, is_imported: bool) -> syntax.Net
         message = "the file is empty" if not tree.statements else "the file does not name its net"
         at = tree.statements[0].at if tree.statements else tree.at
         help = 'begin with a line such as: net lenet5 "its title"'
+        if tree.statements and not any(isinstance(s, _OF_NETS) for s in tree.statements):
+            help = f"a file of definitions is for imports: check a net that imports it, or {help}"
         scope.problem("NS008", message, at, help=help)
     return None
 

@@ -119,6 +119,11 @@ def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> 
     """Report a name that is neither defined nor a word of the language."""
     if isinstance(value, Word) and not scope.knows_word(value.text):
         guess = foreign.value(value.text)
+        if value.text in scope.net.kinds:
+            kind = scope.net.kinds[value.text]
+            message = f"`{value.text}` is the label of {'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+            help = f"rows are combined by a row of its own: `LABEL from {value.text}, ROW: add`"
+            raise scope.problem("NS113", message, node.at, help=help)
         guess = guess or scope.problems.did_you_mean(value.text, scope.names())
         help = guess or f"define it: let {value.text} = ..."
         raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)

@@ -277,10 +277,23 @@ _NEAR = {
 """Advice for netspec's own operators in another spelling, such as ``Conv2d``, with their values."""
 
 
-def attribute(word: str, known: Iterable[str]) -> str:
-    """Return what to write for an attribute, if the operator has what it means; else empty."""
+_NUMBERS = {"pad", "stride", "dilation", "groups", "eps", "slope", "output_pad"}
+"""Attributes whose number is the same in other frameworks."""
+
+
+def attribute(word: str, known: Iterable[str], number: str = "") -> str:
+    """Return what to write for an attribute, if the operator has what it means; else empty.
+
+    Args:
+        word: the attribute in the spec.
+        known: the attributes of the operator.
+        number: the value in the spec if it is a plain number, else empty.
+    """
     own, advice = ATTRIBUTES.get(_key(word), ("", ""))
-    return advice if not own or own in known else ""
+    if own and own not in known:
+        return ""
+    is_renamed = own in _NUMBERS and advice.startswith("write")
+    return f"write `{own}={number}`" if number and is_renamed else advice
 
 
 def value(word: str) -> str:

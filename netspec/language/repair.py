@@ -167,8 +167,32 @@ def _added(text: str) -> tuple[str, str]:
 
 
 def _braces(text: str) -> tuple[str, str]:
-    """``concat [ relu; tanh ]`` => ``concat { relu; tanh }``"""
-    return "branches are written in braces", text.replace("[", "{").replace("]", "}")
+    """``concat [ relu; tanh ]``, ``[ relu; tanh ]`` => ``concat { relu; tanh }``"""
+    changed = text.replace("[", "{").replace("]", "}")
+    changed = re.sub(r"(?<=[:|])\s*\{", " concat {", changed)
+    return "branches are written in braces, after `concat` or `add`", changed
+
+
+def _comment(text: str) -> tuple[str, str]:
+    """``relu  // first`` => ``relu  # first``"""
+    return "a comment begins with `#`", re.sub(r"(?<=\s)//", "#", text)
+
+
+def _pipes(text: str) -> tuple[str, str]:
+    """``conv 3x3, 16 |> relu``, ``conv 3x3, 16 >> relu`` => ``conv 3x3, 16 | relu``"""
+    return "stages are joined with `|`", re.sub(r"\|>|>>", "|", text)
+
+
+def _too_many_commas(text: str) -> tuple[str, str]:
+    """``conv 3x3,, 16,`` => ``conv 3x3, 16``"""
+    changed = re.sub(r",(?:\s*,)+", ",", text)
+    return "a comma has a value on both sides", re.sub(r"\s*,(?=\s*(?:[|;}]|$))", "", changed)
+
+
+def _several_labels(text: str) -> tuple[str, str]:
+    """``a, b: relu`` => ``a: relu``, the first of the rows."""
+    changed = re.sub(r"^(\w+)(?:\s*,\s*\w+)+\s*:", r"\1:", text)
+    return "a row has one label: write a row for each, or a range such as `a1..a4: relu`", changed
 
 
 def _unlabelled(text: str) -> tuple[str, str]:
@@ -214,9 +238,9 @@ def _closing(text: str, opening: int) -> int:
 
 
 def _kernels(text: str) -> tuple[str, str]:
-    """``(3, 3)``, ``[3, 3]``, ``3X3`` => ``3x3``"""
+    """``(3, 3)``, ``[3, 3]``, ``3X3``, ``3 x 3`` => ``3x3``"""
     changed = re.sub(r"(?<=[\s,])[(\[]\s*(\d+)\s*,\s*(\d+)\s*[)\]]", r"\1x\2", text)
-    changed = re.sub(r"(?<=\d)X(?=\d)", "x", changed)
+    changed = re.sub(r"(?<=\d)(?:X|\s+[xX×]\s*|[xX×]\s+)(?=\d)", "x", changed)
     return "a kernel is written height x width, as in 3x3", changed
 
 
@@ -269,13 +293,16 @@ def _renamed(text: str) -> str:
     for word, own in _RENAMED.items():
         text = re.sub(rf"\b{word}\s*=", f"{own}=", text)
     text = re.sub(r"=\s*(?:True|true)\b", "=on", text)
-    return re.sub(r"=\s*(?:False|false)\b", "=off", text)
+    text = re.sub(r"=\s*(?:False|false)\b", "=off", text)
+    text = re.sub(r",\s*pad\s*=\s*(?:valid|VALID)\b", "", text)
+    return re.sub(r"\bpad\s*=\s*SAME\b", "pad=same", text)
 
 
 _RENAMED = {"padding": "pad", "strides": "stride", "use_bias": "bias"}
 _RULES: tuple[Rule, ...] = (
-    _label, _sources, _input, _assigned, _added, _unlabelled, _module, _called, _sizes, _kernels,
-    _braces, _quoted, _arrows, _commas, _unnamed, _unjoined,
+    _comment, _label, _several_labels, _sources, _input, _assigned, _added, _unlabelled, _module,
+    _called, _sizes, _kernels, _braces, _quoted, _pipes, _arrows, _commas, _too_many_commas,
+    _unnamed, _unjoined,
 )  # fmt: skip
 
 

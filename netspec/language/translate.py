@@ -23,7 +23,7 @@ _NAMES: Mapping[str, str] = {
     **dict.fromkeys(("out_channels", "out_features", "filters", "units"), "count"),
     **dict.fromkeys(("kernel_size", "pool_size"), "kernel"),
     **{"strides": "stride", "padding": "pad", "dilation_rate": "dilation", "use_bias": "bias"},
-    **{"epsilon": "eps", "p": "rate", "num_groups": "groups"},
+    **{"epsilon": "eps", "p": "rate", "num_groups": "groups", "negative_slope": "slope"},
 }
 """Names of values: those of netspec, empty for what it derives.  Others have the same name."""
 
@@ -167,6 +167,11 @@ def _bn(default: str) -> Callable[[Values], str]:
     return write
 
 
+def _leaky_relu(values: Values) -> str:
+    # the defaults of PyTorch and Keras differ: without a value it cannot be translated
+    return f"leaky_relu slope={_number(values.pop('slope'))}"
+
+
 def _gn(values: Values) -> str:
     return f"gn {_count(values.pop('groups'))}, eps={_number(values.pop('eps', '1e-5'))}"
 
@@ -182,6 +187,7 @@ _CALLS: Mapping[str, tuple[tuple[str, ...], Callable[[Values], str]]] = {
     "Dropout": (("rate",), _dropout),
     "BatchNorm2d": (("", "eps"), _bn("1e-5")),
     "BatchNormalization": ((), _bn("1e-3")),
+    "LeakyReLU": (("slope", ""), _leaky_relu),
     "GroupNorm": (("groups", "", "eps"), _gn),
 }
 """Names of the values without a name, in order, and the function that writes the stage."""

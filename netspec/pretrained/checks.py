@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,7 +16,9 @@ from torch.nn import Module
 
 from netspec.errors import DataError
 from netspec.net import Net
+from netspec.pretrained.formats.common import line_of
 from netspec.pretrained.layers import Weights
+from netspec.pretrained.onnx_run import NotRun, Run, of_onnx
 from netspec.runtime.reference import Model
 
 ALLOWED = 1e-4
@@ -36,9 +38,6 @@ SATURATED = 0.999
 """A probability from which on a softmax hides what is before it."""
 
 IMAGES = 2
-
-Run = Callable[[Tensor], Tensor]
-"""Returns the outputs of a source for images [N, C, H, W], as a matrix [N, outputs]."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +97,19 @@ def check(
                 theirs = _of_module(_made(module, weights), images, source)
                 dtype = theirs.dtype
             elif weights.format == "onnx":
-                run, source = _of_onnx(weights.path, image.torch)
+                run, source = of_onnx(weights.path, image.torch)
                 theirs = _outputs(run, images, source).float()
+            elif weights.format in ("pytorch", "safetensors"):
+                raise NotRun("give the model that has these weights with --module")
             else:
-                raise _NotRun("give the model that has these weights with --module")
+                raise NotRun(
+                    f"models of {weights.format} are not run, those of PyTorch and ONNX are"
+                )
             _require_telling(theirs, source)
             model = Model(net, _complete(net, tensors, dtype))
             compared = _probabilities if _are_probabilities(theirs) else Model.logits
             ours = compared(model, images.to(dtype)).reshape(IMAGES, -1)
-    except _NotRun as problem:
+    except NotRun as problem:
         return Checked(reason=str(problem))
     error = _difference(ours, theirs, source)
     largest, change = float(theirs.abs().max()), float((theirs[0] - theirs[1]).abs().max())
@@ -125,16 +128,16 @@ def _outputs(run: Run, images: Tensor, source: str) -> Tensor:
     try:
         return run(images)
     except Exception as error:  # whatever the code of others raises
-        raise DataError(f"cannot run {source}: {type(error).__name__}: {error}") from None
+        raise DataError(f"cannot run {source}: {type(error).__name__}: {line_of(error)}") from None
 
 
 def _require_telling(outputs: Tensor, source: str) -> None:
-    """Raise _NotRun if a comparison of these outputs [N, outputs] would not show an error."""
+    """Raise NotRun if a comparison of these outputs [N, outputs] would not show an error."""
     change, largest = (outputs[0] - outputs[1]).abs().max(), outputs.abs().max()
     if not bool(change >= LEAST[outputs.dtype] * largest) or not bool(largest > 0):
-        raise _NotRun(f"the outputs of {source} hardly depend on the image, which shows nothing")
+        raise NotRun(f"the outputs of {source} hardly depend on the image, which shows nothing")
     if _are_probabilities(outputs) and bool(largest > SATURATED):
-        raise _NotRun(f"the softmax of {source} is saturated, which shows nothing")
+        raise NotRun(f"the softmax of {source} is saturated, which shows nothing")
 
 
 def _complete(net: Net, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -227,59 +230,3 @@ def _run(module: Module, images: Tensor) -> Tensor:
         outputs = outputs[0]
     matrix: Tensor = outputs.reshape(len(images), -1)
     return matrix
-
-
-# -------------------------------------------------------------------------------------------- ONNX
-
-
-class _NotRun(Exception):
-    """The source cannot be run; the text says why."""
-
-
-def _of_onnx(path: Path, image: tuple[int, ...]) -> tuple[Run, str]:
-    """Return what runs an ONNX model, without a final softmax, and its name."""
-    import onnx
-
-    model = onnx.load(path, load_external_data=False)
-    graph = model.graph
-    if any(tensor.external_data for tensor in graph.initializer):
-        raise _NotRun("the values of the model are in another file")
-    initial = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in initial]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        raise _NotRun(f"the model has {len(inputs)} inputs and {len(graph.output)} outputs")
-    sizes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
-    if len(sizes) != len(image) + 1 or any(
-        size not in (0, own) for size, own in zip(sizes[1:], image, strict=True)
-    ):
-        raise _NotRun(f"the model takes images of {sizes}, and the net of {[1, *image]}")
-    last = next((node for node in graph.node if graph.output[0].name in node.output), None)
-    if last is not None and last.op_type == "Softmax":
-        del graph.output[:]
-        graph.output.append(onnx.ValueInfoProto(name=last.input[0]))
-    try:
-        run, name = _session(model, inputs[0].name)
-    except Exception as error:  # a model that the engine refuses
-        raise _NotRun(f"the ONNX model cannot be run: {error}") from None
-
-    def run_each(images: Tensor) -> Tensor:
-        batches = [images] if sizes[0] in (0, len(images)) else [image[None] for image in images]
-        return torch.cat([torch.as_tensor(run(one.numpy())).flatten(1) for one in batches])
-
-    return run_each, f"the ONNX model in {name}"
-
-
-def _session(model: Any, name: str) -> tuple[Callable[[Any], Any], str]:
-    try:
-        import onnxruntime
-    except ImportError:
-        from onnx.reference import ReferenceEvaluator
-
-        evaluator: Any = ReferenceEvaluator(model)
-        return lambda image: evaluator.run(None, {name: image})[0], "onnx's reference"
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda image: session.run(None, {name: image})[0], "ONNX Runtime"

@@ -11,7 +11,7 @@ from torch import Tensor
 from netspec.files.members import shown
 from netspec.pretrained.layers import Layer, kind_of
 
-WRAPPERS = ("module", "_orig_mod", "model")
+WRAPPERS = ("module", "_orig_mod", "model", "net", "network", "backbone")
 """Prefixes that PyTorch's wrappers and training scripts put before every name."""
 
 COUNTERS = ("num_batches_tracked",)

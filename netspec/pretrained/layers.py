@@ -26,6 +26,7 @@ class Layer:
         names: the name that each tensor has in the file, by role.
         flattened: how its framework orders the values of a map that is flattened: ``chw`` (PyTorch,
             Caffe) or ``hwc`` (Keras).  It matters to an fc, and to normalisations before it.
+        eps: what a normalisation adds to the variance; None if the file does not say.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Layer:
     tensors: Mapping[str, Tensor]
     names: Mapping[str, str]
     flattened: str = "chw"
+    eps: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,25 +11,31 @@ be quick to import.  matplotlib, and what only one picture needs, is imported in
 from __future__ import annotations
 
 from netspec.see.activations import activations
+from netspec.see.codes import codes
 from netspec.see.confusion import confusion
 from netspec.see.curves import curves
 from netspec.see.evolution import evolution
 from netspec.see.filters import filters
 from netspec.see.invariance import invariance
+from netspec.see.neighbours import neighbours
 from netspec.see.occlusion import occlusion
 from netspec.see.predictions import predictions
 from netspec.see.projection import projection
+from netspec.see.search import search
 from netspec.see.top9 import top9
 
 __all__ = [
     "activations",
+    "codes",
     "confusion",
     "curves",
     "evolution",
     "filters",
     "invariance",
+    "neighbours",
     "occlusion",
     "predictions",
     "projection",
+    "search",
     "top9",
 ]

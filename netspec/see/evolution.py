@@ -110,8 +110,8 @@ def evolution(
     data: str | None = None,
     split: str = "train",
     epochs: Sequence[int] | None = None,
-    maps: int = MAPS,
-    map: Sequence[int] | None = None,
+    count: int = MAPS,
+    maps: Sequence[int] | None = None,
     batch: int = BATCH,
     workers: int = 0,
     state: str | Path | None = None,
@@ -130,8 +130,8 @@ def evolution(
         split: ``train`` or ``validation``.
         epochs: the epochs to show; by default those of ZFNet (1, 2, 5, 10, 20, 30, 40, 64) of
             which the run has weights, or eight of all if that are fewer than three.
-        maps: number of maps to show: those with the largest activations after the last epoch.
-        map: numbers of the maps (or units) to show, from 0, in place of these.
+        count: number of maps to show: those with the largest activations after the last epoch.
+        maps: numbers of the maps (or units) to show, from 0, in place of these.
         batch: number of images that are in memory at once.
         workers: number of processes that read images.
         state: the beginning of the paths of files in which the passes over the data are saved, one
@@ -157,8 +157,8 @@ def evolution(
     row = seen.last_row if row is None else row
     require_rules(seen.net.graph, seen.stage_of(row), seen.net.name)
     batch, workers = whole("batch", batch, 1, 100_000), whole("workers", workers, 0, 1024)
-    maps = whole("maps", maps, 1, MOST_MAPS)
-    chosen = None if map is None else chosen_maps(seen, row, map)
+    count = whole("count", count, 1, MOST_MAPS)
+    chosen = None if maps is None else chosen_maps(seen, row, maps)
     dataset = split_of(seen, data, split)
     beginning = None if state is None else place("state", state)
 
@@ -172,12 +172,12 @@ def evolution(
             seen, dataset, row, 1,
             batch=batch, workers=workers, note=note if number == 0 else lambda remark: None,
             state=None if beginning is None else part_of(beginning, f"epoch-{epoch:04}"),
-            advance=lambda some, count: advance(done + some, images),
+            advance=lambda some, _: advance(done + some, images),
         )  # fmt: skip
 
     strongest = {epoch: look(number, epoch) for number, epoch in enumerate(paths)}
     last = strongest[max(paths)]
-    numbers = loudest(last, maps) if chosen is None else chosen
+    numbers = loudest(last, count) if chosen is None else chosen
     excited: list[Excited] = []
     for epoch in paths:
         load(epoch)

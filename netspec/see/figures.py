@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import textwrap
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -334,6 +335,12 @@ def fractions(image: NDArray[Any]) -> NDArray[np.float32]:
     if image.dtype == np.uint8:
         fractions /= 255
     return fractions
+
+
+def tally(names: Sequence[str]) -> str:
+    """Return names with their counts, the most frequent first, such as ``7 (5), 9 (1)``."""
+    counts = sorted(Counter(names).items(), key=lambda one: -one[1])
+    return ", ".join(f"{name} ({count})" for name, count in counts)
 
 
 def short(path: str) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from netspec.data.dataset import Pixels
 from netspec.data.geometry import Geometry, require_images
 from netspec.data.images import center, covering, with_channels
-from netspec.data.preprocessing import MeanImage, Scaling
+from netspec.data.preprocessing import WHITE, MeanImage, Scaling
 from netspec.errors import DataError
 from netspec.inference.classify import Picture, name_of_picture, pictures_in, pixels_of
 from netspec.ir.expects import Expects
@@ -96,6 +96,19 @@ class Preparation:
         """Return the net's input [N, C, H, W] for images [H, W, C] of its size."""
         values = np.stack([self._scaling(image) for image in pixels])
         return torch.from_numpy(values).movedim(-1, 1).to(dtype)
+
+    def pixels(self, values: Tensor) -> Pixels:
+        """Return the images [N, H, W, C] whose input [N, C, H, W] is given: the inverse of `batch`.
+
+        Pixels that all become one value (``range low=0, high=0``) are 0.
+        """
+        images = values.detach().movedim(-3, -1).double().numpy()
+        if self._scaling.is_reversed:
+            images = images[..., ::-1]
+        shifted, scale = images - self._scaling.shift, self._scaling.scale
+        pixels = np.divide(shifted, scale, out=np.zeros_like(images), where=scale != 0)
+        rounded: Pixels = np.rint(pixels).clip(0, WHITE).astype(np.uint8)
+        return np.ascontiguousarray(rounded)
 
     def differences(self, values: Tensor) -> NDArray[np.float32]:
         """Return differences of the net's input as differences of pixels.

@@ -16,7 +16,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -43,16 +43,34 @@ SAVE_EVERY = 60.0
 """Seconds between saves of an unfinished pass."""
 
 
+class Chunk(NamedTuple):
+    """At most ``CHUNK`` images of a pass, in the order of the data set.
+
+    Attributes:
+        numbers: of the images in the data set, [N] int64.
+        labels: numbers of their classes, [N] int64.
+        images: the inputs of the net, [N, C, H, W] float32.
+        activations: of the row, [N, maps, H, W] or [N, units].
+    """
+
+    numbers: Tensor
+    labels: Tensor
+    images: Tensor
+    activations: Tensor
+
+
 class Summary(Protocol):
-    """What a pass keeps of the images: its size does not depend on their number."""
+    """What a pass keeps of the images: in most cases its size does not depend on their number.
 
-    def add(self, numbers: Tensor, activations: Tensor) -> None:
-        """Add images, in the order of the data set.
+    Attributes:
+        about: what the summary depends on besides the net and the data, such as the images that
+            others are compared with.  A saved pass continues only if it is equal.
+    """
 
-        Args:
-            numbers: of the images in the data set, [N] int64.
-            activations: of the row, [N, maps, H, W] or [N, units].
-        """
+    about: bytes = b""
+
+    def add(self, chunk: Chunk) -> None:
+        """Add images, in the order of the data set."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what is kept, by name; the shapes are those of a new summary."""
@@ -68,11 +86,13 @@ class Interrupted(KeyboardInterrupt):
         number: number of the signal.
     """
 
-    def __init__(self, number: int, done: int, images: int, path: Path) -> None:
+    def __init__(
+        self, number: int, done: int, count: int, path: Path, noun: str = "images"
+    ) -> None:
         super().__init__(number)
         self.number = number
         self.text = (
-            f"the pass stopped after {done:,} of {images:,} images, and is saved in {path}: repeat "
+            f"the pass stopped after {done:,} of {count:,} {noun}, and is saved in {path}: repeat "
             "it to continue"
         )
 
@@ -132,14 +152,14 @@ def stream(
             for images in tests.beginning_with(start) if start < count else ():
                 for fault in images.faults:
                     note(fault)
-                for numbers, activations in _computed(seen, features, images, row):
-                    summary.add(numbers, activations)
+                for chunk in _computed(seen, features, images, row):
+                    summary.add(chunk)
                 used += len(images.numbers)
                 start = min(start + tests.batch, count)
                 advance(start, count)
                 is_due = monotonic() > saved + SAVE_EVERY or start == count
                 if state is not None and (is_due or stopping.asked):
-                    _save(state, key, summary, start, used)
+                    save_state(state, key, summary.tensors(), start, used)
                     saved = monotonic()
                     if stopping.asked and start < count:
                         raise Interrupted(stopping.asked, start, count, state)
@@ -162,15 +182,15 @@ class _Unstopped:
 
 def _computed(
     seen: Seen, features: Callable[[Tensor], Tensor], batch: Batch, row: str
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the numbers of images and their activations, a chunk at a time."""
+) -> Iterator[Chunk]:
+    """Yield the images of a batch with their activations, a chunk at a time."""
     chunks = batch.numbers // CHUNK
     for chunk in sorted(set(chunks.tolist())):
         members = chunks == chunk
         numbers = batch.numbers[members]
-        views = batch.images[members, 0].to(seen.dtype)
-        padded = views.new_zeros(CHUNK, *views.shape[1:])
-        padded[numbers % CHUNK] = views
+        views = batch.images[members, 0]
+        padded = torch.zeros(CHUNK, *views.shape[1:], dtype=seen.dtype)
+        padded[numbers % CHUNK] = views.to(seen.dtype)
         with torch.inference_mode():
             activations = features(padded)[numbers % CHUNK]
         if not bool(activations.isfinite().all()):
@@ -179,7 +199,7 @@ def _computed(
                 f"the activations of {row} of {seen.net.name} are not finite for image "
                 f"{int(numbers[~finite][0]):,}, counted from 0"
             )
-        yield numbers, activations
+        yield Chunk(numbers, batch.labels[members], views, activations)
 
 
 def split_of(seen: Seen, data: str | None, split: str) -> Dataset:
@@ -236,29 +256,39 @@ def _key(seen: Seen, dataset: Dataset, end: str, summary: Summary) -> str:
     digest.update(json.dumps(about, default=str).encode())
     if expects.image is not None:
         digest.update(expects.image.tobytes())
+    digest.update(sha256(summary.about).digest())
     for name, tensor in seen.model.state_dict().items():
         digest.update(name.encode())
         digest.update(bytes_of(tensor.contiguous()))
     return digest.hexdigest()
 
 
-def _save(state: Path, key: str, summary: Summary, start: int, used: int) -> None:
-    counts = torch.tensor([start, used])
-    save_tensors({**summary.tensors(), _COUNTS: counts}, state, {_KEY: key})
+def save_state(state: Path, key: str, tensors: Mapping[str, Tensor], *counts: int) -> None:
+    """Write the tensors of unfinished work, two counts, and the digest of what it depends on."""
+    save_tensors({**tensors, _COUNTS: torch.tensor(counts)}, state, {_KEY: key})
+
+
+def resumed_state(state: Path, key: str) -> tuple[dict[str, Tensor], list[int]]:
+    """Return the tensors and the counts of unfinished work.
+
+    Raises:
+        DataError: the file cannot be read, or is of other work.
+    """
+    with opened_tensors(state, "a saved pass", "remove it to begin again") as file:
+        if file.notes.get(_KEY) != key:
+            raise DataError(
+                f"{state} is not the state of this pass: the net, its weights, the data, the row "
+                "or an option differ; remove it, or write to another file"
+            )
+        tensors = file.read()
+    return tensors, tensors.pop(_COUNTS).tolist()
 
 
 def _resumed(state: Path, key: str, summary: Summary) -> tuple[int, int]:
     """Take over a saved pass; return the next image and the number of those that were used."""
     if not state.exists():
         return 0, 0
-    with opened_tensors(state) as file:
-        if file.notes.get(_KEY) != key:
-            raise DataError(
-                f"{state} is not the state of this pass: the net, its weights, the data or the row "
-                "differ; remove it, or write to another file"
-            )
-        tensors = file.read()
-    start, used = tensors.pop(_COUNTS).tolist()
+    tensors, (start, used) = resumed_state(state, key)
     summary.take(tensors)
     return start, used
 

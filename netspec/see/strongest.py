@@ -15,7 +15,7 @@ from netspec.data.dataset import Dataset
 from netspec.see.deconvnet import deconvnet
 from netspec.see.fields import Box, crop_of, largest_crop
 from netspec.see.projection import as_image, tile
-from netspec.see.streaming import Summary, stream
+from netspec.see.streaming import Chunk, Summary, stream
 from netspec.see.subject import Seen
 
 
@@ -41,7 +41,8 @@ class Strongest(Summary):
         self.numbers = torch.zeros((maps, kept), dtype=torch.int64)
         self.places = torch.zeros((maps, kept), dtype=torch.int64)
 
-    def add(self, numbers: Tensor, activations: Tensor) -> None:
+    def add(self, chunk: Chunk) -> None:
+        activations = chunk.activations
         flat = activations.reshape(*activations.shape[:2], -1)
         places = flat.argmax(2)
         values = flat.gather(2, places[..., None])[..., 0].double()
@@ -50,7 +51,7 @@ class Strongest(Summary):
         # stable: of equal values the one before comes first, and images come in order
         order = everything.sort(dim=1, descending=True, stable=True).indices[:, :kept]
         self.values = everything.gather(1, order)
-        new = numbers.expand(len(self.numbers), -1)
+        new = chunk.numbers.expand(len(self.numbers), -1)
         self.numbers = torch.cat([self.numbers, new], 1).gather(1, order)
         self.places = torch.cat([self.places, places.T], 1).gather(1, order)
 

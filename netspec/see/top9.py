@@ -5,7 +5,6 @@ Zeiler and Fergus 2014, section 4.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from netspec.ir.arguments import place, whole
 from netspec.ir.words import counted, plural
 from netspec.language.definitions import Setting
 from netspec.see.deconvnet import require_rules
-from netspec.see.figures import INCHES_WIDE, SMALL, Visualisation, bare, new_figure
+from netspec.see.figures import INCHES_WIDE, SMALL, Visualisation, bare, new_figure, tally
 from netspec.see.projection import beyond, framed, noun_of, size_of
 from netspec.see.streaming import BATCH, split_of
 from netspec.see.strongest import excited_by, loudest, strongest_of
@@ -100,11 +99,9 @@ class Top9(Visualisation):
         lines = []
         noun = noun_of(self.size)
         for number, values, names in zip(self.maps, self.activations, self.labels, strict=True):
-            counts = sorted(Counter(names).items(), key=lambda one: -one[1])
-            classes = ", ".join(f"{name} ({count})" for name, count in counts)
             lines.append(
                 f"{noun} {number}: activations {values[0]:.4g} to {values[-1]:.4g}; images of "
-                f"{plural('class', len(counts))} {classes}"
+                f"{plural('class', len({*names}))} {tally(names)}"
             )
         return lines
 
@@ -131,8 +128,8 @@ def top9(
     row: str | None = None,
     data: str | None = None,
     split: str = "train",
-    maps: int = MAPS,
-    map: Sequence[int] | None = None,
+    count: int = MAPS,
+    maps: Sequence[int] | None = None,
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
     expect: str | None = None,
@@ -150,16 +147,16 @@ def top9(
     cut to the pixels that this activation depends on, and next to it is the projection of the
     activation (:mod:`netspec.see.deconvnet`).
 
-    The result does not depend on ``batch`` and ``workers``, nor on an interruption.  Memory does
-    not depend on the number of images.
+    The result does not depend on ``batch`` and ``workers``, nor on an interruption.  Memory
+    grows by about 16 bytes per image of the data set.
 
     Args:
         subject: a net with weights, as :func:`netspec.classify` takes it.
         row: a row or stage; by default the last one with a convolution.
         data: a data set, such as ``digits``; by default that of the run.
         split: ``train`` or ``validation``.
-        maps: number of maps to show: those with the largest activations.
-        map: numbers of the maps (or units) to show, from 0, in place of these.
+        count: number of maps to show: those with the largest activations.
+        maps: numbers of the maps (or units) to show, from 0, in place of these.
         weights, settings, expect, prepare, classes: as :func:`netspec.classify` takes them.
         batch: number of images that are in memory at once.
         workers: number of processes that read images.
@@ -185,15 +182,15 @@ def top9(
     row = seen.last_row if row is None else row
     require_rules(seen.net.graph, seen.stage_of(row), seen.net.name)
     batch, workers = whole("batch", batch, 1, 100_000), whole("workers", workers, 0, 1024)
-    maps = whole("maps", maps, 1, MOST_MAPS)
-    chosen = None if map is None else chosen_maps(seen, row, map)
+    count = whole("count", count, 1, MOST_MAPS)
+    chosen = None if maps is None else chosen_maps(seen, row, maps)
     dataset = split_of(seen, data, split)
     strongest = strongest_of(
         seen, dataset, row, KEPT,
         batch=batch, workers=workers, advance=advance, note=note,
         state=None if state is None else place("state", state),
     )  # fmt: skip
-    numbers = loudest(strongest, maps) if chosen is None else chosen
+    numbers = loudest(strongest, count) if chosen is None else chosen
     excited = excited_by(seen, dataset, row, numbers, strongest)
     examples = strongest.numbers[numbers].numpy()
     noun = noun_of(size_of(seen.shape_of(row)))

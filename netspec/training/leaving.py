@@ -12,10 +12,11 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
+from traceback import clear_frames
 from typing import NamedTuple
 
 import torch.distributed as dist
@@ -25,7 +26,7 @@ PATIENCE = 10.0
 """Seconds to wait for the reason of a rank that is not known to have died."""
 
 LONGEST = 60.0
-"""Seconds that rank 0 keeps the store for a live rank that has not read it yet."""
+"""Seconds that rank 0 keeps the store for a live rank that has not read the reasons yet."""
 
 
 class Process(NamedTuple):
@@ -96,8 +97,13 @@ class Others:
             n: _process(str(text, "utf-8")) for n, text in zip(numbers, told, strict=True)
         }
 
-    def leave(self, error: BaseException) -> str:
-        """Write why this rank stops; return which other rank caused it.
+    def leave(self, error: BaseException, close: Callable[[], None]) -> str:
+        """Write why this rank stops, and close its connections; return which rank caused it.
+
+        Args:
+            error: error that stops this rank. If a collective operation failed, the frames of its
+                traceback are cleared, as they keep the connections open.
+            close: function that closes the connections to the other ranks, but not to the store.
 
         Returns:
             A message that names the ranks that died or stopped; empty if this rank itself failed.
@@ -109,10 +115,15 @@ class Others:
                 self._store.set(f"left/{self._number}", own)
                 message = "" if is_ours else self._at_fault(error)
                 self._store.set(f"read/{self._number}", "")
-                if self._is_host:
-                    self._outlast()
             except dist.DistError:  # rank 0 failed, or stopped waiting for this rank
                 message = "rank 0, which keeps the store of all ranks, has ended"
+            if not is_ours:
+                clear_frames(error.__traceback__)
+            # before waiting for the others: a late rank may be in a collective with this one, and
+            # reads the reasons only after that has failed
+            close()
+            if self._is_host:
+                self._outlast()
         return message
 
     def _at_fault(self, error: BaseException) -> str:
@@ -176,12 +187,27 @@ def _is_of_collectives(error: BaseException) -> bool:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ignore SIGTERM in the body: when one rank has died, torchrun sends it to all others."""
+    """Ignore SIGTERM in the body, and the one that torchrun sends to all ranks when one has died.
+
+    It may come after the body too, but must not end this process before the reason is printed.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = signal.getsignal(signal.SIGTERM)
+    has_come = False
+
+    def note(*_: object) -> None:
+        nonlocal has_come
+        has_come = True
+
+    def restore(*_: object) -> None:
+        signal.signal(signal.SIGTERM, before)
+
+    signal.signal(signal.SIGTERM, note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, restore)
+        if has_come or "TORCHELASTIC_RUN_ID" not in os.environ:
+            restore()

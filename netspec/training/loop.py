@@ -137,7 +137,7 @@ def _met(settings: Settings, directory: Path) -> Iterator[Ranks]:
 
 def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
     lock = run.locked() if ranks.is_first else nullcontext()
-    with lock, threads(run.threads), determinism(run.settings), Stopping() as stopping:
+    with Stopping() as stopping, lock, threads(run.threads), determinism(run.settings):
         if ranks.is_first:
             run.keep_data()
         if not run.is_finished:

@@ -153,11 +153,9 @@ class Ranks:
         Raises:
             Parted: if the error was caused by another rank.
         """
-        message = ""
-        if error is not None and self.others is not None:
-            message = self.others.leave(error)
-        self.close()
-        if message:
+        if error is None or self.others is None:
+            self.close()
+        elif message := self.others.leave(error, self.close):
             raise Parted(message) from error
 
 

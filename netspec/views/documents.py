@@ -233,7 +233,7 @@ reasons are below each table.
 |---|---|
 | holds | the sentence is true |
 | false | the sentence is false, with the reason |
-| measured | a command measures it |
+| measured | a command measures or shows it |
 | needs | it needs data that is named |
 
 `netspec document --markdown` generates this page from the specs, and a test compares the two.

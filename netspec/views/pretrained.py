@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from textwrap import wrap
 from typing import Any
 
 from netspec.ir.symbols import by
@@ -10,13 +11,14 @@ from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.pretrained.convert import Converted
 from netspec.pretrained.families import Family
-from netspec.pretrained.pairs import Pair
+from netspec.pretrained.grouping import COUNTERS
 from netspec.runtime.expects import as_json as expects_json
 
 Style = Callable[[str, str], str]
 """Styles a text by its role."""
 
 SHOWN_AT_MOST = 4
+WIDTH = 80
 
 
 def as_text(converted: Converted) -> str:
@@ -44,10 +46,9 @@ def lines(converted: Converted, style: Style, *, table: bool = False) -> Iterato
         if fact in weights.facts:
             yield f"{fact}: {printable(weights.facts[fact])}"
     if table or not by_name:
-        yield from _table(pairing.pairs, style)
-    if pairing.unused or weights.skipped:
-        names = [layer.name for layer in pairing.unused] + list(weights.skipped)
-        yield f"not used: {_some(names)}"
+        yield from _table(converted, style)
+    if unused := _unused(converted):
+        yield f"not used: {unused}"
     if pairing.without:
         yield f"without weights, which only training needs: {_some(pairing.without)}"
     yield f"images: {_expected(converted)}"
@@ -62,19 +63,27 @@ def lines(converted: Converted, style: Style, *, table: bool = False) -> Iterato
     if converted.path is not None:
         size = converted.path.stat().st_size if converted.path.is_file() else 0
         yield f"{converted.path}, {size / 2**20:,.1f} MiB"
-    else:
-        yield "nothing is written without -o FILE.safetensors"
 
 
-def _table(pairs: Sequence[Pair], style: Style) -> Iterator[str]:
+def _unused(converted: Converted) -> str:
+    """Return what of the file is not used; counters of batches, which all norms have, as one."""
+    layers, skipped = converted.pairing.unused, converted.weights.skipped
+    counters = [name for name in skipped if name.rpartition(".")[2] in COUNTERS]
+    others = [layer.name for layer in layers] + [name for name in skipped if name not in counters]
+    counted_once = [f"{counted(len(counters), 'counter')} of batches"] if counters else []
+    return ", ".join([*([_some(others)] if others else []), *counted_once])
+
+
+def _table(converted: Converted, style: Style) -> Iterator[str]:
     """Yield one line per pair: the row's stage, the layer, and its shape."""
+    uncertain = {pair.stage for pair in converted.uncertain}
     rows = [
         (
-            pair.stage + ("" if pair.is_certain else " ?"),
+            pair.stage + (" ?" if pair.stage in uncertain else ""),
             printable(pair.layer.name),
             by(tuple(next(iter(pair.layer.tensors.values())).shape)),
         )
-        for pair in pairs
+        for pair in converted.pairing.pairs
     ]
     rows.insert(0, ("row", "layer", "weight"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -135,8 +144,13 @@ def family_lines(families: Sequence[Family], style: Style) -> Iterator[str]:
         yield "no published weights are known; without SPEC, --list prints all known families"
     for family in families:
         yield style(f"{family.spec}: {family.title}", "strong")
-        for one in family.published:
-            yield f"  {one}"
-        yield f"  images: {family.expects}"
-        for note in family.notes:
-            yield f"  {note}"
+        twin = [f"Not {family.twin}: names and shapes are the same."] if family.twin else []
+        for text in (*family.published, f"images: {family.expects}", *family.notes, *twin):
+            yield from wrap(
+                text,
+                WIDTH,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from netspec import bundled, compile, load, loads
+from netspec import bundled, compile, loads
 from netspec.language.read import BUNDLED
 from tests.backends.by_hand import (
     NIN,
@@ -46,7 +46,7 @@ from tests.backends.by_hand import (
     drawn,
 )
 from tests.backends.by_hand.inception import average_without_padding
-from tests.helpers import ALIKE
+from tests.helpers import ALIKE, loaded
 
 # Two orders of summation in float64 (u = 1.1e-16) over at most 10^4 terms and 150 stages differ by
 # about u sqrt(1.5e6) = 1.4e-13 of the values; 1e-10 leaves room for the cancellation in the logits.
@@ -172,7 +172,7 @@ def test_a_net_by_hand_has_the_parameters_of_its_paper(twin: Twin) -> None:
     ids=str,
 )
 def test_a_spec_computes_what_its_twin_by_hand_does(twin: Twin) -> None:
-    net = load(twin.spec, **twin.settings)
+    net = loaded(twin.spec, **twin.settings)
     if twin.change:
         net = loads(f"net changed from {twin.spec} {{\n{twin.change}}}")
     by_hand = drawn(twin.build)

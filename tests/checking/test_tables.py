@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netspec import Net, SpecError, bundled, load, loads
+from netspec import Net, SpecError, bundled, loads
 from netspec.checking.tables import COLUMNS, QUANTITIES, Sentence
 from netspec.ir.source import Source
 from netspec.language import syntax
@@ -21,7 +21,7 @@ from netspec.language.diagnostics import Diagnostic, Problems
 from netspec.language.parse import parse
 from netspec.language.read import BUNDLED
 from tests.examples import examples
-from tests.helpers import problems
+from tests.helpers import loaded, problems
 
 PRINTED: dict[str, list[list[str]]] = json.loads(
     (Path(__file__).parent / "printed_rows.json").read_text(encoding="utf-8")
@@ -109,14 +109,14 @@ def test_sixty_five_rows_are_printed() -> None:
 
 @pytest.mark.parametrize("spec", PRINTED)
 def test_a_spec_carries_its_table_cell_for_cell(spec: str) -> None:
-    carried = [row for document in load(spec).documents for row in document.rows]
+    carried = [row for document in loaded(spec).documents for row in document.rows]
     assert [[row.label, *(cell.printed for cell in row.cells)] for row in carried] == PRINTED[spec]
     assert {cell.column for row in carried for cell in row.cells} == set(COLUMNS)
 
 
 @pytest.mark.parametrize("spec", PRINTED)
 def test_cells_agree_but_for_the_errata(spec: str) -> None:
-    rows = [row for document in load(spec).documents for row in document.rows]
+    rows = [row for document in loaded(spec).documents for row in document.rows]
     false = [(r.label, c.column) for r in rows for c in r.cells if c.status == "erratum"]
     assert false == [(c.label, c.column) for c in FALSE if c.spec == spec]
     assert {c.status for r in rows for c in r.cells} <= {"agree", "erratum"}
@@ -590,10 +590,10 @@ def test_sentences_about_symbols(condition: str, codes: list[str]) -> None:
 
 
 def test_a_false_cell_may_be_right_by_chance_when_symbols_are_set() -> None:
-    net = load("inception_module", H=28, W=28, C1=64, C2=64)
+    net = loaded("inception_module", H=28, W=28, C1=64, C2=64)
     assert [d.code for d in net.notes] == ["NS305", "NS305"]
     assert all("is printed right" in d.message for d in net.notes)
-    assert load("inception_module", H=28, W=28, C1=192, C2=64).notes == ()
+    assert loaded("inception_module", H=28, W=28, C1=192, C2=64).notes == ()
 
 
 def test_a_row_that_settings_remove_is_a_note() -> None:

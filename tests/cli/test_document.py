@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import netspec
+from netspec.cli.see import see
 from tests.cli.test_cli import run
 
 GOOD = """net example(n=4) "A title"
@@ -131,3 +134,16 @@ def test_a_wrong_command_exits_with_2(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert done.stderr
+
+
+def test_the_pictures_that_sentences_name_are_commands() -> None:
+    texts = [
+        sentence.why
+        for name in netspec.bundled()
+        for document in netspec.document(name).net.documents
+        for sentence in document.sentences
+    ]
+    named = {picture for text in texts for picture in re.findall(r"netspec see (\w+)", text)}
+    assert named <= {*see.commands}
+    assert named >= {"filters", "predictions", "neighbours", "codes"}  # the AlexNet paper
+    assert named >= {"top9", "evolution", "projection", "occlusion"}  # the survey, on ZFNet

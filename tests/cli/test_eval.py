@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 import netspec
 from netspec.cli import main
+from netspec.inference.subject import open_subject
 from netspec.runtime.weights import save_tensors
 from tests.forked import forked
 
@@ -19,7 +20,7 @@ def run(*arguments: object) -> Result:
 
 def test_every_form_of_a_net_has_the_same_row(tiny: Path, tmp_path: Path) -> None:
     artifact = tmp_path / "it.netspec"
-    netspec.save_artifact(netspec.inference.subject.open_subject(tiny / "run").model, artifact)
+    netspec.save_artifact(open_subject(tiny / "run").model, artifact)
     weights = tiny / "run" / "weights.safetensors"
     nets = (tiny / "run", artifact, tiny / "tiny.net")
     done = run(*nets, "--weights", weights, "--rows", tmp_path / "rows.csv")
@@ -84,7 +85,7 @@ def test_outputs_of_nets_with_too_few_of_them_are_refused(tmp_path: Path) -> Non
 
 
 def test_what_old_weights_do_not_say_is_asked_for_by_name(tiny: Path, tmp_path: Path) -> None:
-    tensors = netspec.inference.subject.open_subject(tiny / "run").model.state_dict()
+    tensors = open_subject(tiny / "run").model.state_dict()
     save_tensors(tensors, tmp_path / "old.safetensors")
     options = (tiny / "tiny.net", "--weights", tmp_path / "old.safetensors", "--data", "digits:8")
     done = run(*options)

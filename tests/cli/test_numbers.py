@@ -20,8 +20,8 @@ HOSTILE = (
 NUMBERS = click.types.IntParamType, click.types.FloatParamType
 LISTS = {
     ("bench", "--batch"), ("train", "--snapshots"), ("see filters", "--kernels"),
-    ("see activations", "--maps"), ("see top9", "--map"), ("see evolution", "--map"),
-    ("see evolution", "--epochs"),
+    ("see activations", "--maps"), ("see top9", "--maps"), ("see evolution", "--maps"),
+    ("see evolution", "--epochs"), ("see neighbours", "--queries"),
 }  # fmt: skip
 """Options that take several numbers with commas between them."""
 
@@ -34,6 +34,9 @@ ARGUMENTS = {
     "see filters": ["none.net", "--json"],
     "see activations": ["none.net", "none.png", "--json"],
     "see predictions": ["none.net", "none.png", "--json"],
+    "see neighbours": ["none.net", "none.png", "--json"],
+    "see codes": ["none.net", "--json"],
+    "see search": ["none.net", "none.png", "--index", "none", "--json"],
     "see occlusion": ["none.net", "none.png", "--json"],
     "see confusion": ["none.net", "--json"],
     "see projection": ["none.net", "none.png", "--json"],

@@ -119,7 +119,7 @@ def test_files_of_a_data_set_are_not_overwritten(tmp_path: Path) -> None:
 
 SEEN = (
     *("filters", "activations", "predictions", "occlusion", "invariance", "confusion"),
-    *("projection", "top9"),
+    *("projection", "top9", "neighbours", "codes", "search"),
 )
 """The pictures of nets."""
 
@@ -128,6 +128,7 @@ READS = {
     ("run", "--weights"), ("run", "--classes"), ("eval", "--weights"), ("eval", "--classes"),
     ("train", "--resume"), ("train", "--init-from"),
     ("weights", "--from"), ("weights", "--classes"),
+    ("see search", "--index"),
     *((f"see {name}", "--weights") for name in SEEN),
     *((f"see {name}", "--classes") for name in SEEN if name != "filters"),
 }  # fmt: skip
@@ -143,6 +144,10 @@ WRITES = {
     ("see filters", "--output"): ["SPEC"],
     ("see activations", "--output"): ["SPEC", "none.png"],
     ("see predictions", "--output"): ["SPEC", "none.png"],
+    ("see neighbours", "--output"): ["SPEC", "none.png"],
+    ("see codes", "--output"): ["SPEC"],
+    ("see codes", "--index"): ["SPEC", "--json"],
+    ("see search", "--output"): ["SPEC", "none.png", "--index", "none"],
     ("see occlusion", "--output"): ["SPEC", "none.png"],
     ("see invariance", "--output"): ["SPEC", "none.png"],
     ("see curves", "--output"): ["RUN"],
@@ -164,6 +169,7 @@ NAMES = {
     ("eval", "--rows"): ("a.csv", "a"),
     ("weights", "--output"): ("a.safetensors",),
     **dict.fromkeys([place for place in WRITES if "see" in place[0]], ("a.png", "a.svg", "a.pdf")),
+    ("see codes", "--index"): ("a.safetensors",),
 }
 """The files that commands write; others write folders."""
 

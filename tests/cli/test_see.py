@@ -17,13 +17,15 @@ from click.testing import CliRunner, Result
 import netspec
 from netspec.cli import main
 from netspec.cli.see import see
-from netspec.files.kinds import PNG, kind_of_content
+from netspec.files.kinds import PNG, WEIGHTS, kind_of_content
+from netspec.see import autoencoder
+from tests.see.noise import folder_of
 
 DIGIT = Path(__file__).parents[2] / "docs" / "images" / "digit.png"
 
 NETS = (
     *("filters", "activations", "predictions", "occlusion", "invariance", "confusion"),
-    *("projection", "top9"),
+    *("projection", "top9", "neighbours"),
 )
 
 
@@ -34,7 +36,12 @@ def run(*arguments: object) -> Result:
 def arguments_of(picture: str) -> list[object]:
     """What a picture of lenet5 needs besides."""
     of_data = ["--data", "digits"]
-    images = {"filters": [], "confusion": of_data, "top9": of_data}.get(picture, [DIGIT])
+    images = {
+        "filters": [],
+        "confusion": of_data,
+        "top9": of_data,
+        "neighbours": [DIGIT, *of_data],
+    }.get(picture, [DIGIT])
     small = ["--size", 16, "--stride", 8] if picture == "occlusion" else []
     return [picture, "lenet5", "--weights", "digits", *images, *small]
 
@@ -52,6 +59,38 @@ def test_a_picture_is_written_and_its_caption_printed(picture: str, tmp_path: Pa
     assert printed.exit_code == 0, printed.output
     assert json.loads(printed.output)["caption"].endswith("\nlenet5, weights digits")
     assert os.listdir(path.parent) == ["a.png"]
+
+
+def test_codes_writes_an_index_and_search_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autoencoder, "STEPS", 10)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    data, index = folder_of(tmp_path / "noise", 8, 2), folder / "codes.safetensors"
+    net = ("lenet5", "--weights", "digits")
+    done = run("codes", *net, "--data", data, "--index", index, "-o", folder / "a.png")
+    assert done.exit_code == 0, done.output
+    assert "\nlenet5, weights digits\ncodes, 8 bits: precision at 6 " in done.output
+    assert done.output.endswith(f"the picture is in {folder / 'a.png'}\nthe index is in {index}\n")
+    assert kind_of_content(index) is WEIGHTS
+    assert sorted(os.listdir(folder)) == ["a.png", "codes.safetensors"]
+    printed = run("codes", *net, "--data", data, "--json")
+    values = json.loads(printed.output)
+    assert values["bits"] == 32
+    assert [method["bytes"] for method in values["methods"]] == [1, 1, 2, 2, 4, 4, 336, 1024]
+    found = run("search", *net, DIGIT, "--index", index, "-o", folder / "b.png")
+    assert found.exit_code == 0, found.output
+    assert kind_of_content(folder / "b.png") is PNG
+    expected = netspec.see.search("lenet5", DIGIT, index=index, weights="digits")
+    printed = run("search", *net, DIGIT, "--index", index, "--json")
+    assert json.loads(printed.output) == expected.as_json()
+    before = index.read_bytes()
+    refused = run("search", *net, DIGIT, "--index", index, "-o", index, "--force")
+    assert refused.exit_code == 2
+    unfinished = run("codes", *net, "--data", "none", "--index", index, "-o", folder / "a.png")
+    assert unfinished.exit_code == 1
+    assert index.read_bytes() == before
 
 
 def test_a_command_prints_what_its_function_returns() -> None:
@@ -101,7 +140,16 @@ def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
         (("projection", "lenet5_rbf", DIGIT, "--row", "out"), 1, "out.rbf is `rbf`"),
         (("top9", "lenet5"), 1, "give one with --data"),
         (("top9", "lenet5", "--data", "digit"), 1, "'digit' is not a data set"),
+        (("neighbours", "lenet5", DIGIT), 1, "give one with --data"),
+        (("neighbours", "lenet5", "--data", "digits"), 2, "give 1 to 50 images"),
+        (("neighbours", "lenet5", __file__, "--data", "digits"), 1, "test_see.py"),
+        (("neighbours", "lenet5", DIGIT, "--data", "digits", "--row", "F66"), 1, "mean `F6`?"),
         (("evolution", "lenet5"), 1, "lenet5 is not a run directory"),
+        (("codes", "lenet5"), 1, "give one with --data"),
+        (("codes", "lenet5", "--data", "digits", "--bits", "12"), 2, "multiple of 8, not 12"),
+        (("codes", "lenet5", "--data", "digits", "--row", "F66"), 1, "mean `F6`?"),
+        (("search", "lenet5", DIGIT), 2, "Missing option '--index'"),
+        (("search", "lenet5", DIGIT, "--index", __file__), 1, "test_see.py"),
         (("confusion", "lenet5", "--data", "digits"), 1, "has random weights"),
         (("confusion", "lenet5", "--weights", "digits"), 1, "give one with --data"),
     ):

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from netspec import load, loads
+from netspec import loads
 from netspec.ir.columns import exchanging, parts
-from tests.helpers import codes_of_rows, load_rows, problems
+from tests.helpers import codes_of_rows, load_rows, loaded, problems
 
 HEADER = "net example\ninput image 8x8x12\n"
 
@@ -98,7 +98,7 @@ def test_symbols_are_not_said_to_divide_unevenly() -> None:
 
 
 def test_alexnet_exchanges_where_its_paper_says() -> None:
-    assert exchanging(load("alexnet").graph) == ["C3", "F6", "F7", "F8"]
+    assert exchanging(loaded("alexnet").graph) == ["C3", "F6", "F7", "F8"]
 
 
 def test_one_column_exchanges_nothing() -> None:

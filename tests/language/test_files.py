@@ -252,3 +252,20 @@ def test_a_net_knows_the_files_that_it_is_made_of(tmp_path: Path) -> None:
     write(tmp_path, base=NET.replace("mine", "base"), blocks="block act = relu\n")
     net = load(write(tmp_path, mine="net mine from base\n"))
     assert sorted(Path(s.name).name for s in net.files.values()) == ["base.net", "blocks.net"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_for_imports"),
+    [
+        ("block a = relu\n", True),
+        ("let k = 3\nblock a = conv kxk, 8\ndefault conv pad=half\n", True),
+        ("block a = relu\ninput image 8x8x3\nb: a\n", False),
+        ("b: relu\n", False),
+        ("block a = relu\nb relu relu\n", False),  # of which a row may be lost
+    ],
+)
+def test_a_file_of_definitions_is_not_told_to_be_a_net(text: str, is_for_imports: bool) -> None:
+    error = next(d for d in problems(text) if d.code == "NS008")
+    net = 'begin with a line such as: net lenet5 "its title"'
+    imports = f"a file of definitions is for imports: check a net that imports it, or {net}"
+    assert error.help == (imports if is_for_imports else net)

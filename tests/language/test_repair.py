@@ -11,6 +11,10 @@ from netspec.language import foreign
 from tests.helpers import HEADER, codes, problems
 
 PARENTHESES = "the values of an operator are written without parentheses"
+KERNEL = "a kernel is written height x width, as in 3x3"
+BRACES = "branches are written in braces, after `concat` or `add`"
+PIPES = "stages are joined with `|`"
+COMMAS = "a comma has a value on both sides"
 QUOTES = "values are written without quotes"
 ARROW = "`->` begins a claim, and stages are joined with `|`"
 COMMA = "branches end with `;` or with their line, not with a comma"
@@ -39,7 +43,21 @@ ROWS = {
         COMMA, "a: concat { conv 1x1, 8; conv 3x3, 8, pad=1 }",
     ),
     "a: concat { relu, tanh }": (COMMA, "a: concat { relu; tanh }"),
-    "a: concat [ relu; tanh ]": ("branches are written in braces", "a: concat { relu; tanh }"),
+    "a: concat [ relu; tanh ]": (BRACES, "a: concat { relu; tanh }"),
+    "a: [ relu; tanh ] | relu": (BRACES, "a: concat { relu; tanh } | relu"),
+    "a: relu  // first": ("a comment begins with `#`", "a: relu  # first"),
+    "a: conv 3x3, 16 |> relu": (PIPES, "a: conv 3x3, 16 | relu"),
+    "a: conv 3x3, 16 >> relu": (PIPES, "a: conv 3x3, 16 | relu"),
+    "a: conv 3x3,, 16": (COMMAS, "a: conv 3x3, 16"),
+    "a: conv 3x3, 16, | relu": (COMMAS, "a: conv 3x3, 16 | relu"),
+    "a: conv 3x3, 16,": (COMMAS, "a: conv 3x3, 16"),
+    "a, b: relu": (
+        "a row has one label: write a row for each, or a range such as `a1..a4: relu`", "a: relu",
+    ),
+    "a: conv 3 x 3, 16": (KERNEL, "a: conv 3x3, 16"),
+    "a: conv 3x3, 16, padding='valid'": (QUOTES, "a: conv 3x3, 16"),
+    "a: conv 3x3, 16, padding='SAME'": (QUOTES, "a: conv 3x3, 16, pad=same"),
+    "a: LeakyReLU(negative_slope=0.2)": (PARENTHESES, "a: leaky_relu slope=0.2"),
     "conv1/7x7_s2: conv 7x7/2, 64, pad=3": (
         "the label `conv1/7x7_s2` needs quotes",
         '"conv1/7x7_s2": conv 7x7/2, 64, pad=3',
@@ -136,6 +154,18 @@ def test_a_row_of_other_words_gets_the_advice_for_the_word(row: str, help: str) 
          "write `conv 3x3, 16`"),
         ("a: conv 16, 3x3", "NS132", "conv takes its kernel first, then its count",
          "write `conv 3x3, 16`"),
+        ("a: conv 3*3, 16", "NS132", "kernel of conv: expected a kernel such as 3x3 or 11x11x3/4, "
+         "and this is 9", "write 3x3"),
+        ("a: conv 3 × 3/2, 16", "NS132", "kernel of conv: expected a kernel such as 3x3 or "
+         "11x11x3/4, and this is 4.5", "write 3x3/2"),
+        ("a: maxpool(2, 2)", "NS132", "the values of maxpool are written without parentheses",
+         "write `maxpool 2x2/2`"),
+        ("a: leaky_relu 0.1", "NS135", "too many arguments: leaky_relu takes no arguments without "
+         "a name", "write `leaky_relu slope=0.1`"),
+        ("a: elu(0.5)", "NS135", "too many arguments: elu takes no arguments without a name",
+         "write `elu alpha=0.5`"),
+        ("a: conv 3x3, 16 + image", "NS113", "`image` is the label of an input",
+         "rows are combined by a row of its own: `LABEL from image, ROW: add`"),
         ("a: maxpool 2", "NS132", "kernel of maxpool: expected a kernel such as 3x3 or 11x11x3/4, "
          "and this is 2", "a kernel is height x width: write 2x2/2 for a stride of 2; without /2 "
          "the stride is 1"),
@@ -261,24 +291,27 @@ def test_an_attribute_of_another_framework_gets_its_advice(word: str) -> None:
     stage = OWNERS[own]
     assert word not in [a.name for a in OPERATORS[stage.split()[0]].attributes()]
     separator = ", " if " " in stage else " "
-    (error,) = problems(f"{HEADER}a: {stage}{separator}{word}=1\n")
+    (error,) = problems(f"{HEADER}a: {stage}{separator}{word}=x\n")
     assert (error.code, error.help) == ("NS130", advice)
 
 
 @pytest.mark.parametrize(
     ("row", "help"),
     [
-        ("a: conv 3x3, 4, padding=1", "write `pad=1`, `pad=half` or `pad=same`"),
+        ("a: conv 3x3, 4, padding=1", "write `pad=1`"),
+        ("a: conv 3x3, 4, padding=same", "write `pad=1`, `pad=half` or `pad=same`"),
+        ("a: conv 3x3, 4, strides=3", "write `stride=3`"),
+        ("a: conv 3x3, 4, bias_term=1", "write `bias=off` or `bias=on`"),
         ("a: maxpool 3x3/2, ceil_mode=true",
          "write `round=ceil` for true, `round=floor` for false"),
         ("a: fc 4, activation=relu",
          "an activation is a stage of its own: `conv 3x3, 64 | relu`"),
         ("a: conv 3x3, 4, filters=8",
          "the number of filters or outputs comes without a name: `conv 3x3, 64`, `fc 10`"),
-        ("a: leaky_relu negative_slope=0.2", "write `slope=0.01`"),
+        ("a: leaky_relu negative_slope=0.2", "write `slope=0.2`"),
         ("a: upsample 2, mode=bilinear", "write `by=nearest` or `by=bilinear`"),
         ("a: deconv 3x3/2, 4, output_padding=1", "write `output_pad=1`"),
-        ("a: bn epsilon=1e-3", "write `eps=1e-5`"),
+        ("a: bn epsilon=1e-3", "write `eps=1e-3`"),
         ("a: fc 4, padding=1", "usage: fc COUNT, bias="),  # not of this operator
     ],
 )  # fmt: skip

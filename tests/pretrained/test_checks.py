@@ -100,7 +100,7 @@ def test_a_module_that_raises_is_named(tmp_path: Path) -> None:
             raise KeyError("missing")
 
     path = saved(small(), tmp_path / "a.pth")
-    with pytest.raises(DataError, match="cannot run the module Raises: KeyError: 'missing'"):
+    with pytest.raises(DataError, match="cannot run the module Raises: KeyError: missing"):
         converted(netspec.loads(SMALL), path, Raises())
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ from torch import nn
 import netspec
 from netspec import DataError
 from netspec.ir.parameter_names import parameter_names
+from netspec.pretrained import convert
 from netspec.pretrained.convert import converted
+from netspec.pretrained.layers import Weights
+from tests.pretrained.examples import layer_like
+from tests.pretrained.formats import test_caffe as caffe
 
 SMALL = """
 net small
@@ -133,6 +138,27 @@ def test_pairs_that_order_alone_decides_are_shown_and_not_written(tmp_path: Path
     assert output.exists()
 
 
+def test_the_command_shows_the_pairs_that_it_does_not_write(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from netspec.cli import main
+
+    spec, output = tmp_path / "a spec.net", tmp_path / "out.safetensors"
+    spec.write_text(TWINS)
+    path = saved(twins(), tmp_path / "twins.pth")
+    words = ["weights", str(spec), "--from", str(path), "-o", str(output)]
+    told = CliRunner().invoke(main, words)
+    assert (told.exit_code, output.exists()) == (1, False)
+    assert "C1 ?  0      3x3x3x3" in told.output
+    assert "check them in the table, then add --accept" in told.output
+    assert "nothing is written without" not in told.output
+    assert "C1 ?" not in CliRunner().invoke(main, [*words, "--json"]).output
+    with pytest.raises(DataError, match=rf"netspec weights '{spec}' --from {path}"):
+        netspec.compile(netspec.load(spec), weights=path)
+    result = netspec.convert_weights(netspec.load(spec), path, module=twins())
+    assert "?" not in str(result)
+
+
 def test_a_comparison_of_outputs_accepts_pairs_that_order_decides(tmp_path: Path) -> None:
     net, module = netspec.loads(TWINS), twins()
     path = saved(module, tmp_path / "twins.pth")
@@ -179,7 +205,7 @@ def test_a_spec_takes_files_of_other_frameworks_in_every_function(
     model = netspec.compile(net, weights=saved(module, tmp_path / "a.pth"))
     torch.testing.assert_close(model.logits(images), module(images), rtol=1e-4, atol=1e-5)
     with pytest.raises(
-        DataError, match=r"paired by their order alone.*netspec weights twins --from"
+        DataError, match=r"paired by their order alone.*netspec weights SPEC --from"
     ):
         netspec.compile(netspec.loads(TWINS), weights=saved(twins(), tmp_path / "twins.pth"))
 
@@ -238,7 +264,8 @@ def test_the_command_prints_what_the_call_returns(tmp_path: Path) -> None:
     path = saved(small(), tmp_path / "a.pth")
     told = CliRunner().invoke(main, ["weights", str(spec), "--from", str(path)])
     assert told.exit_code == 0, told.output
-    assert told.output.rstrip() == str(converted(netspec.load(spec), path))
+    hint = "\nnothing is written without -o FILE.safetensors"
+    assert told.output.rstrip() == str(converted(netspec.load(spec), path)) + hint
     data = json.loads(
         CliRunner().invoke(main, ["weights", str(spec), "--from", str(path), "--json"]).output
     )
@@ -261,6 +288,86 @@ def test_a_file_of_another_net_warns_although_names_and_shapes_fit(tmp_path: Pat
     netspec.save_weights(netspec.reference(other), tmp_path / "a.safetensors")
     with pytest.warns(UserWarning, match=r"something else: C2\.conv was .*avgpool"):
         netspec.convert_weights(netspec.loads(SMALL), tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("spec", ["googlenet", "alexnet"])
+def test_the_spec_of_a_known_family_is_named(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the layers do not fit, and if they fit a spec with the labels of another."""
+    source = {"googlenet": "torchvision_googlenet", "alexnet": "caffe_alexnet"}[spec]
+    (family,) = (one for one in netspec.families() if one.name == source)
+    layers = tuple(layer_like(family.net, stage, name) for name, stage in family.rows.items())
+    weights = Weights(tmp_path / "a b", family.formats[0], layers, facts={"net": "alexnet"})
+    monkeypatch.setattr(convert, "read", lambda path: weights)
+    with pytest.raises(DataError) as caught:
+        netspec.convert_weights(spec, tmp_path / "a b")
+    assert str(caught.value).startswith(
+        f"{tmp_path / 'a b'} has the weights of {family.title}, which are for the spec "
+        f"{family.spec}: netspec weights {family.spec} --from '{tmp_path / 'a b'}'; "
+    )
+
+
+TEN = """
+net ten from squeezenet1_1 {
+    classes "a", "b", "c"
+    conv10: dropout 0.5 | conv 1x1, 3 | relu
+}
+"""
+
+
+def test_a_net_that_was_trained_again_has_the_names_and_its_own_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last layer alone has other outputs, as is usual for fine-tuned nets."""
+    net = netspec.loads(TEN)
+    (family,) = (one for one in netspec.families() if one.name == "torchvision_squeezenet1_1")
+    layers = tuple(layer_like(net, stage, name) for name, stage in family.rows.items())
+    weights = Weights(tmp_path / "a.pth", "pytorch", layers)
+    monkeypatch.setattr(convert, "read", lambda path: weights)
+    result = netspec.convert_weights(net, tmp_path / "a.pth")
+    assert {pair.reason for pair in result.pairing.pairs} == {"name"}
+    assert result.expects.classes == ("a", "b", "c")
+    assert result.expects.prepare == family.expects.prepare
+    with pytest.raises(DataError, match=r"conv10 expects 1000x512x1x1; .* net NAME from squeez"):
+        netspec.convert_weights("squeezenet1_1", tmp_path / "a.pth")
+    other = netspec.loads(TEN.replace("conv 1x1", "lrn 5 | conv 1x1"))
+    with pytest.raises(DataError, match="computes something else"):
+        netspec.convert_weights(other, tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["a", "tf_efficientnet_lite0.in1k"])
+def test_weights_of_a_twin_are_warned_of_unless_the_path_tells(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (family,) = (one for one in netspec.families() if one.twin)
+    layers = tuple(layer_like(family.net, stage, row) for row, stage in family.rows.items())
+    weights = Weights(tmp_path / name, "safetensors", layers)
+    monkeypatch.setattr(convert, "read", lambda path: weights)
+    monkeypatch.setattr(convert, "_expects", lambda *parts: family.expects)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        netspec.convert_weights(family.spec, tmp_path / name)
+    assert len(caught) == (name == "a")
+    for one in caught:
+        assert "and of timm's efficientnet_lite0.ra_in1k, which pads" in str(one.message)
+
+
+@pytest.mark.parametrize(("eps", "told"), [("1e-3", 0), ("1e-5", 1)])
+def test_another_epsilon_than_that_of_the_file_is_named(
+    eps: str, told: int, tmp_path: Path
+) -> None:
+    """A file of weights fits with any, and outputs are off by little."""
+    text = f"net a\ninput image 8x8x3\nC1: conv 3x3, 3, bias=off | bn eps={eps}\n"
+    conv = caffe.layer("conv1", "Convolution", caffe.blob(caffe.random(3, 3, 3, 3)))
+    norm = caffe.norm("bn1", "conv1", "bn1"), caffe.scale("scale1", "bn1", "bn1")
+    path = caffe.wrote(tmp_path, conv, *norm)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        netspec.convert_weights(netspec.loads(text), path)
+    assert len(caught) == told
+    for one in caught:
+        assert f"than {path}: C1.bn adds 1e-05, and bn1 0.001; write" in str(one.message)
 
 
 def test_families_of_a_spec_are_listed() -> None:

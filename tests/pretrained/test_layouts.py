@@ -22,7 +22,7 @@ from netspec.pretrained.layouts import (
     unfolded,
 )
 from tests.examples import examples
-from tests.helpers import some_by_default
+from tests.helpers import loaded, some_by_default
 from tests.pretrained.examples import CONCRETE, layer_like, trained
 
 
@@ -223,7 +223,7 @@ def test_the_table_of_kinds_has_operators_with_parameters() -> None:
 
 @pytest.mark.parametrize("name", some_by_default(CONCRETE))
 def test_stages_of_one_form_take_layers_of_one_form(name: str) -> None:
-    net = netspec.load(name)
+    net = loaded(name)
     samples: dict[object, Layer] = {}
     for stage in trained(net):
         own = samples.setdefault(form_of_stage(net, stage.name), layer_like(net, stage.name, "l"))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import netspec
 from netspec.ir.symbols import by
 from netspec.pretrained.families import families, family_of
 from netspec.pretrained.layers import Layer, Weights, kind_of
 from netspec.pretrained.layouts import fitted, shapes_of
+from tests.helpers import loaded
 
 FOLDER = Path(__file__).parent / "names"
 ROLES = {
@@ -58,7 +58,7 @@ def test_names_and_shapes_are_those_of_the_table(path: Path) -> None:
     family = family_of(weights)
     assert family is not None
     assert family.spec == spec
-    net = netspec.load(spec)
+    net = loaded(spec)
     pairing = family.pairing(weights)
     assert not pairing.unused
     needed = {stage.name for stage in net.without_heads().graph.stages()}

@@ -19,7 +19,7 @@ from netspec.pretrained.pairing import by_structure
 from netspec.pretrained.pairs import Pairing
 from netspec.pretrained.unpaired import Unpaired
 from tests.examples import examples
-from tests.helpers import some_by_default
+from tests.helpers import loaded, some_by_default
 from tests.pretrained.examples import CONCRETE, layer_like, trained, weights_of
 
 HELD_OUT = {
@@ -102,7 +102,7 @@ def layers_of(net: netspec.Net, order: Sequence[str] = ()) -> tuple[list[Layer],
 
 @pytest.mark.parametrize("name", CONCRETE)
 def test_bundled_nets_with_other_names_are_paired_right(name: str) -> None:
-    net = netspec.load(name)
+    net = loaded(name)
     weights, stages = weights_of(net)
     pairing = by_structure(net, weights)
     assert require_right_or_uncertain(pairing, stages) == 0  # the order is that of execution
@@ -113,7 +113,7 @@ def test_bundled_nets_with_other_names_are_paired_right(name: str) -> None:
 @pytest.mark.parametrize("seed", [7, *(pytest.param(n, marks=pytest.mark.slow) for n in range(5))])
 @pytest.mark.parametrize("name", some_by_default(CONCRETE))
 def test_layers_in_any_order_are_paired_right_or_listed(name: str, seed: int) -> None:
-    net = netspec.load(name)
+    net = loaded(name)
     weights, stages = weights_of(net, seed=seed)
     require_right_or_uncertain(by_structure(net, weights), stages)
 
@@ -287,7 +287,7 @@ PLACES = ("where they leave", "before the last layer", "last")
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
 @pytest.mark.parametrize("place", PLACES)
 def test_heads_may_come_at_several_places(name: str, place: str) -> None:
-    net = netspec.load(name)
+    net = loaded(name)
     layers, stages = layers_of(net, order_of_heads(net, place))
     assert require_right_or_uncertain(by_structure(net, file_of(layers)), stages) == 0
 
@@ -321,7 +321,7 @@ def test_a_layer_that_fits_a_head_in_another_form_is_not_certain() -> None:
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_heads_without_layers_are_listed_and_change_nothing_else(name: str) -> None:
-    net = netspec.load(name)
+    net = loaded(name)
     heads = [stage.name for stage in trained(net) if stage.head]
     layers, stages = layers_of(net, [s.name for s in trained(net) if not s.head])
     pairing = by_structure(net, file_of(layers))
@@ -332,7 +332,7 @@ def test_heads_without_layers_are_listed_and_change_nothing_else(name: str) -> N
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
 @pytest.mark.parametrize("place", PLACES)
 def test_heads_of_the_source_are_unused(name: str, place: str) -> None:
-    net = netspec.load(name)
+    net = loaded(name)
     layers, stages = layers_of(net, order_of_heads(net, place))
     pairing = by_structure(net.without_heads(), file_of(layers))
     assert [layer.name for layer in pairing.unused] == [n for n in stages if n.startswith("aux")]
@@ -343,7 +343,7 @@ def test_heads_of_the_source_are_unused(name: str, place: str) -> None:
 
 
 def test_the_head_of_inception_v3_is_unused() -> None:
-    net = netspec.load("inception_v3")
+    net = loaded("inception_v3")
     names = [stage.name for stage in trained(net)]
     order = [name for name in names if not name.startswith("aux")]
     place = order.index("7a.b1.conv1")
@@ -374,7 +374,7 @@ def test_a_layer_that_an_unused_one_could_replace_is_not_certain() -> None:
 @pytest.mark.parametrize("change", ["missing", "double"])
 @pytest.mark.parametrize("name", ["lenet5", "resnet18", "vgg11", "googlenet"])
 def test_a_wrong_number_of_layers_names_rows_and_shape(name: str, change: str) -> None:
-    net = netspec.load(name)
+    net = loaded(name)
     weights, stages = weights_of(net)
     first = weights.layers[0]
     layers = weights.layers[1:] if change == "missing" else (first, *weights.layers)
@@ -390,9 +390,9 @@ def test_a_wrong_number_of_layers_names_rows_and_shape(name: str, change: str) -
 )
 def test_the_layers_of_another_depth_are_refused(source: str, spec: str) -> None:
     """The layers of vgg16 are among those of vgg19 in their order, and the others are no head."""
-    layers, _ = layers_of(netspec.load(source))
+    layers, _ = layers_of(loaded(source))
     with pytest.raises(Unpaired):
-        by_structure(netspec.load(spec), file_of(layers))
+        by_structure(loaded(spec), file_of(layers))
 
 
 def test_an_extra_layer_of_equal_shape_is_refused() -> None:
@@ -404,7 +404,7 @@ def test_an_extra_layer_of_equal_shape_is_refused() -> None:
 
 
 def test_a_file_with_heads_is_compared_with_all_rows() -> None:
-    net = netspec.load("googlenet")
+    net = loaded("googlenet")
     layers, _ = layers_of(net)
     with pytest.raises(Unpaired) as caught:
         by_structure(net, file_of(layers[1:]))
@@ -412,7 +412,7 @@ def test_a_file_with_heads_is_compared_with_all_rows() -> None:
 
 
 def test_a_layer_that_no_row_takes_is_refused() -> None:
-    net = netspec.load("lenet5")
+    net = loaded("lenet5")
     layers, _ = layers_of(net)
     extra = Layer("extra", "fc", {"weight": torch.zeros(3, 7)}, {"weight": "extra.weight"})
     with pytest.raises(Unpaired) as caught:
@@ -492,7 +492,7 @@ def folded_file(net: netspec.Net) -> list[Layer]:
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "inception_v3", "mobilenet_v2"])
 def test_normalisations_that_were_folded_are_made_again(name: str) -> None:
     """Those of DenseNet that follow a concatenation or a pool are left in the file."""
-    net = netspec.load(name)
+    net = loaded(name)
     pairing = by_structure(net, file_of(folded_file(net)))
     stages = [stage.name for stage in trained(net)]
     assert [pair.stage for pair in pairing.pairs] == stages

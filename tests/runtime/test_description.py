@@ -16,6 +16,7 @@ from netspec.files.tensors import opened_tensors
 from netspec.ir.expects import Expects
 from netspec.runtime.description import KEY, VERSION, differences, notes
 from netspec.runtime.weights import save_tensors
+from tests.helpers import loaded
 
 HEADER = "net small\ninput image 16x16x2\n"
 ROWS = """
@@ -111,8 +112,8 @@ def test_alexnet_is_not_the_net_that_many_weights_are_of() -> None:
         "    C1: conv 11x11x3/4, 96 | relu\n    S1: maxpool 3x3/2 | norm\n"
         "    F6: fc 4096 | relu | dropout 0.5\n}\n"
     )
-    kept = notes(netspec.load("alexnet"), Expects())
-    assert differences(netspec.load("alexnet"), kept) == []
+    kept = notes(loaded("alexnet"), Expects())
+    assert differences(loaded("alexnet"), kept) == []
     assert [text.partition(" ")[0] for text in differences(caffe, kept)] == ["C2", "F7"]
 
 
@@ -154,9 +155,9 @@ def test_a_damaged_description_is_an_error(text: str, tmp_path: Path) -> None:
 
 def test_each_bundled_net_has_a_short_description_of_its_own() -> None:
     texts = {
-        name: notes(netspec.load(name), Expects())[KEY]
+        name: notes(loaded(name), Expects())[KEY]
         for name in netspec.bundled()
-        if not netspec.load(name).symbols
+        if not loaded(name).symbols
     }
     assert len({json.dumps(json.loads(text)["computes"]) for text in texts.values()}) == len(texts)
     assert max(map(len, texts.values())) < 40_000

@@ -14,7 +14,7 @@ from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.lowering.implementation import Problem, Tensors
 from netspec.runtime.verification import random_images, tolerance, verify
-from tests.helpers import load_rows, some_by_default
+from tests.helpers import load_rows, loaded, some_by_default
 
 SIZES = {"H": 9, "W": 7, "C1": 20, "C2": 8}
 SETTINGS = {"inception_module": SIZES, "inception_naive": SIZES, "unet": {"n": 8}}
@@ -25,7 +25,7 @@ SETTINGS = {"inception_module": SIZES, "inception_naive": SIZES, "unet": {"n": 8
     "name", some_by_default(n for n in netspec.bundled() if not n.startswith("vgg1"))
 )
 def test_float32_is_as_near_to_float64_as_its_rounding_allows(name: str) -> None:
-    model = netspec.compile(netspec.load(name, **SETTINGS.get(name, {})))
+    model = netspec.compile(loaded(name, **SETTINGS.get(name, {})))
     result = verify(model, random_images(model.net))
     assert result.passed
     assert 0 < result.error < result.allowed < 1e-4

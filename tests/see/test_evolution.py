@@ -15,25 +15,25 @@ from netspec.see.streaming import Interrupted
 
 
 def test_each_column_is_that_of_the_weights_of_its_epoch(run: Path) -> None:
-    seen = netspec.see.evolution(run, row="C1", map=[3, 1])
+    seen = netspec.see.evolution(run, row="C1", maps=[3, 1])
     assert seen.epochs.tolist() == [0, 1, 3]
     for e, epoch in enumerate((0, 1, 3)):
         weights = run / "snapshots" / f"epoch-{epoch:04}.safetensors"
-        top = netspec.see.top9(run / "spec.net", weights=weights, data="digits:8", map=[3, 1])
+        top = netspec.see.top9(run / "spec.net", weights=weights, data="digits:8", maps=[3, 1])
         assert seen.activations[:, e].tolist() == top.activations[:, 0].tolist()
         assert seen.examples[:, e].tolist() == top.examples[:, 0].tolist()
         assert (seen.positions[:, e] == top.positions[:, 0]).all()
         assert (seen.crops[:, e] == top.crops[:, 0]).all()
         for ours, theirs in ((seen.patches, top.patches), (seen.projections, top.projections)):
             assert np.array_equal(ours[:, e], theirs[:, 0], equal_nan=True)
-    last = netspec.see.top9(run, map=[3, 1])
+    last = netspec.see.top9(run, maps=[3, 1])
     assert seen.activations[:, -1].tolist() == last.activations[:, 0].tolist()
 
 
 def test_maps_and_epochs_are_chosen(run: Path) -> None:
-    seen = netspec.see.evolution(run, maps=2, epochs=[3, 0])
+    seen = netspec.see.evolution(run, count=2, epochs=[3, 0])
     assert seen.epochs.tolist() == [0, 3]
-    assert seen.maps.tolist() == netspec.see.top9(run, maps=2).maps.tolist()
+    assert seen.maps.tolist() == netspec.see.top9(run, count=2).maps.tolist()
     assert seen.projections.shape == (2, 2, 3, 3, 1)
     assert str(seen).splitlines()[3].startswith(f"map {seen.maps[0]}: largest activation ")
     titles = [axes.get_title() for axes in seen.figure().axes[:2]]
@@ -63,7 +63,7 @@ def test_the_epochs_of_the_paper_are_shown_if_the_run_has_them(
     run: Path, tmp_path: Path, kept: tuple[int, ...], shown: list[int]
 ) -> None:
     copied = snapshots(run, tmp_path / "copied", *kept)
-    assert netspec.see.evolution(copied, maps=1, split="validation").epochs.tolist() == shown
+    assert netspec.see.evolution(copied, count=1, split="validation").epochs.tolist() == shown
 
 
 def test_an_interrupted_evolution_continues(run: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_is_missing_is_named(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lenet5 is not a run directory"):
         netspec.see.evolution("lenet5")
     with pytest.raises(DataError, match="does not have a map 9"):
-        netspec.see.evolution(run, map=[9])
+        netspec.see.evolution(run, maps=[9])
 
 
 def test_weights_of_an_epoch_that_are_damaged_are_named(run: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import netspec
 from netspec.data.dataset import Pixels
@@ -46,6 +47,9 @@ def test_values_are_those_of_the_net(known: Expects) -> None:
     assert preparation.batch([sample.pixels]).numpy() == pytest.approx(expected, abs=255 * 2**-22)
     assert sample.pixels.shape == (8, 8, 3)
     assert sample.pixels.dtype == np.uint8
+    again = preparation.pixels(torch.from_numpy(expected))
+    assert again.dtype == np.uint8
+    assert np.array_equal(again, sample.pixels[np.newaxis])
 
 
 def test_a_mean_image_of_the_size_before_the_crop_is_cropped() -> None:
@@ -61,6 +65,11 @@ def test_a_mean_image_of_the_size_before_the_crop_is_cropped() -> None:
     values = preparation.batch([preparation.sample(PHOTO).pixels])
     expected = view_of(known, SHAPE)(PHOTO).transpose(0, 3, 1, 2)
     assert values.numpy() == pytest.approx(expected, abs=255 * 2**-22)
+
+
+def test_pixels_that_a_net_cannot_distinguish_are_black() -> None:
+    preparation = Preparation(expects("resize 8x8 | range low=1, high=1"), SHAPE)
+    assert not preparation.pixels(preparation.batch([PHOTO[:8, :8]])).any()
 
 
 def test_an_image_of_the_wrong_kind_is_named(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_the_images_positions_and_parts_are_those_of_the_largest_activations() -
 
 
 def test_the_projections_are_those_of_the_deconvnet(run: Path) -> None:
-    shown = netspec.see.top9(run, row="C1", map=[2, 0])
+    shown = netspec.see.top9(run, row="C1", maps=[2, 0])
     assert shown.maps.tolist() == [2, 0]
     seen, train = open_seen(run), open_data("digits:8").train
     for n, number in enumerate(shown.maps.tolist()):
@@ -88,15 +88,15 @@ def test_batches_workers_and_the_state_do_not_change_the_picture(run: Path, tmp_
 
 
 def test_the_maps_with_the_largest_activations_are_shown(run: Path) -> None:
-    everything = netspec.see.top9(run, row="C1", map=range(4))
-    two = netspec.see.top9(run, row="C1", maps=2)
+    everything = netspec.see.top9(run, row="C1", maps=range(4))
+    two = netspec.see.top9(run, row="C1", count=2)
     largest = np.sort(np.argsort(-everything.activations[:, 0], kind="stable")[:2])
     assert two.maps.tolist() == largest.tolist()
     assert (two.activations == everything.activations[largest]).all()
 
 
 def test_units_and_the_validation_split(run: Path) -> None:
-    seen = netspec.see.top9(run, row="F2", split="validation", maps=3)
+    seen = netspec.see.top9(run, row="F2", split="validation", count=3)
     assert seen.data == "digits, 360 for validation"
     assert seen.patches.shape == (3, 9, 8, 8, 1)
     assert not np.isnan(seen.patches).any()
@@ -126,11 +126,11 @@ def test_projections_are_left_and_patches_right(count: int) -> None:
 
 def test_bad_arguments(run: Path) -> None:
     with pytest.raises(DataError, match="does not have a map 4: its maps are 0 to 3"):
-        netspec.see.top9(run, row="C1", map=[4])
+        netspec.see.top9(run, row="C1", maps=[4])
     with pytest.raises(DataError, match="does not have a row `C3`"):
         netspec.see.top9(run, row="C3")
-    with pytest.raises(ValueError, match="maps must be an integer from 1 to 400, not 0"):
-        netspec.see.top9(run, maps=0)
+    with pytest.raises(ValueError, match="count must be an integer from 1 to 400, not 0"):
+        netspec.see.top9(run, count=0)
     with pytest.raises(DataError, match=r"out\.rbf of lenet5_rbf cannot be projected.* is `rbf`"):
         netspec.see.top9("lenet5_rbf", row="out", data="digits")
     with pytest.raises(DataError, match="lenet5 does not have a data set: give one with --data"):

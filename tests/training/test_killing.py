@@ -9,42 +9,45 @@ from pathlib import Path
 
 import pytest
 
-from netspec.training.checkpoint import Checkpoint, State
+from netspec.training.checkpoint import Checkpoint
 from netspec.training.directory import CHECKPOINT
 from netspec.training.progress import Moment, Report
 from netspec.training.run import Run
 from netspec.training.settings import Settings
 from tests.training.runs import begin_or_resume, metrics, settings, started, weights
 
+LATEST_STEP = 20
+"""Steps of a process until its latest kill; a whole run has 69.  Kills count steps, not seconds:
+on a busy machine, seconds may end before the first step, or after the last."""
+
 LONGEST = 0.7
-"""Seconds until the latest kill, counted from when a process begins; a whole run takes three times
-as long, and more on a machine that does something else as well."""
+"""Seconds until the latest of the kills that count from the start of the process."""
+
+STEP = 0.02
+"""Seconds that a step takes at least; a kill falls anywhere into the step."""
 
 EARLY = 4
-"""Each so many kills, one counts from the start of the process, before there is a run to go on."""
+"""Each so many kills, one counts from the start of the process, before there is a run to resume."""
 
 
-class Slow(Report):
-    """Takes its time, so that kills fall into all parts of a run; tells when it begins."""
+class Counting(Report):
+    """Write one byte per step to a file; take time, so that kills fall into all parts of a step."""
 
-    def __init__(self, flag: Path) -> None:
-        self.flag = flag
-
-    def begin(self, run: Run, steps: int, state: State) -> None:
-        self.flag.touch()
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def step(self, moment: Moment) -> None:
-        time.sleep(0.02)
+        with self.path.open("ab") as file:
+            file.write(b".")
+        time.sleep(STEP)
 
 
-def learn(asked: Settings, directory: Path, flag: Path, is_early: bool) -> None:
-    if is_early:
-        flag.touch()
-    begin_or_resume(asked, directory, Slow(flag))
+def learn(asked: Settings, directory: Path, made: Path) -> None:
+    begin_or_resume(asked, directory, Counting(made))
 
 
-def finish(asked: Settings, directory: Path, flag: Path) -> None:
-    process = started(learn, asked, directory, flag, False)
+def finish(asked: Settings, directory: Path, made: Path) -> None:
+    process = started(learn, asked, directory, made)
     process.join()
     assert process.exitcode == 0
 
@@ -63,18 +66,22 @@ def test_a_run_that_is_killed_ends_with_the_weights_of_one_that_is_not(
     tmp_path: Path, kills: int
 ) -> None:
     asked = settings(tmp_path, checkpoint_every=0.0, snapshots=(0, 1))
-    whole, flag = tmp_path / "whole", tmp_path / "flag"
-    finish(asked, whole, flag)
+    whole, made = tmp_path / "whole", tmp_path / "made"
+    finish(asked, whole, made)
     moments = random.Random(kills)
     killed = advanced = number = 0
     while killed < kills:
         directory = tmp_path / f"run{number}"
         before = steps(directory)
-        flag.unlink(missing_ok=True)
-        process = started(learn, asked, directory, flag, killed % EARLY == 0)
-        while not flag.exists() and process.is_alive():
-            process.join(0.01)
-        process.join(moments.uniform(0, LONGEST))
+        made.write_bytes(b"")
+        process = started(learn, asked, directory, made)
+        if killed % EARLY:
+            last = moments.randint(0, LATEST_STEP)
+            while made.stat().st_size < last and process.is_alive():
+                process.join(0.005)
+            process.join(moments.uniform(0, STEP))
+        else:
+            process.join(moments.uniform(0, LONGEST))
         process.kill()
         process.join()
         if process.exitcode == -signal.SIGKILL:
@@ -86,7 +93,7 @@ def test_a_run_that_is_killed_ends_with_the_weights_of_one_that_is_not(
             number += 1
     assert advanced >= kills // 3
     directory = tmp_path / f"run{number}"
-    finish(asked, directory, flag)
+    finish(asked, directory, made)
     assert weights(directory) == weights(whole)
     assert metrics(directory) == metrics(whole)
     for epoch in (0, 1):

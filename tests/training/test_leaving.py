@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from netspec.errors import DataError
-from netspec.training.leaving import PATIENCE, Process
+from netspec.training.leaving import LONGEST, PATIENCE, Process, _undisturbed
 from netspec.training.parallel import Ranks, start
 from tests.forked import forkserver
 from tests.training.ranks import environment, free_port
@@ -38,6 +38,13 @@ def die_while_others_are_busy(ranks: Ranks) -> None:
 
 def stop(ranks: Ranks) -> None:
     if ranks.rank == 1:
+        raise DataError("the disk is full")
+
+
+def stop_first(ranks: Ranks) -> None:
+    """Rank 0 keeps the store; the others are in a collective with it when it stops."""
+    if ranks.rank == 0:
+        sleep(1)
         raise DataError("the disk is full")
 
 
@@ -90,11 +97,12 @@ def test_a_rank_that_dies_is_named(tmp_path: Path) -> None:
         assert seconds < 2 * PATIENCE + 10  # a machine that tests run on may be slow
 
 
-@pytest.mark.slow  # a minute of waiting: rank 3 is in a collective with rank 0, which waits for it
 def test_a_rank_that_lives_is_not_named_however_late_it_is(tmp_path: Path) -> None:
     endings = parting(tmp_path, die_while_others_are_busy, count=4)
     assert endings.keys() == {0, 2, 3}
     (said,) = {said for said, _ in endings.values()}
+    # rank 3 is late for a collective with rank 0, which has closed it: neither waits for the other
+    assert max(seconds for _, seconds in endings.values()) < LONGEST
     assert said.startswith("rank 1 (process ")
     assert said.endswith(" has died")
     assert "rank 0" not in said
@@ -125,6 +133,39 @@ def test_a_rank_that_stops_tells_why(tmp_path: Path) -> None:
     assert endings[1][0] == "the disk is full"
     for number in (0, 2):
         assert endings[number][0] == "rank 1 has stopped: the disk is full"
+
+
+def test_the_first_rank_tells_why_it_stops(tmp_path: Path) -> None:
+    endings = parting(tmp_path, stop_first)
+    assert endings[0][0] == "the disk is full"
+    for number in (1, 2):
+        assert endings[number][0] == "rank 0 has stopped: the disk is full"
+    assert max(seconds for _, seconds in endings.values()) < LONGEST
+
+
+def test_the_signal_that_torchrun_sends_to_all_ranks_is_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    try:
+        for is_of_torchrun, ignored in ((True, 1), (False, 0)):
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+            if not is_of_torchrun:
+                monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+            seen.clear()
+            with _undisturbed():
+                pass
+            for _ in range(3):
+                signal.raise_signal(signal.SIGTERM)
+            assert len(seen) == 3 - ignored
+            seen.clear()
+            with _undisturbed():
+                signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            assert len(seen) == 1, "it has come already"
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_ranks_that_end_together_say_nothing(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netspec import Net, load
+from netspec import Net
 from netspec.language.diagnostics import cells_wide
 from netspec.views.diff import diff
 from netspec.views.diff_table import lines
-from tests.helpers import HEADER, load_rows
+from tests.helpers import HEADER, load_rows, loaded
 
 LAYERS = [
     "conv 3x3, 4, pad=1 | relu",
@@ -96,8 +96,8 @@ def test_the_answer_is_empty_only_for_one_and_the_same_net(a: Net, b: Net) -> No
 
 
 @given(nets(), nets())
-@example(load("alexnet"), load("googlenet"))
-@example(load("lenet5"), load("googlenet"))
+@example(loaded("alexnet"), loaded("googlenet"))
+@example(loaded("lenet5"), loaded("googlenet"))
 def test_no_line_is_wider_than_a_terminal_and_every_row_is_told(a: Net, b: Net) -> None:
     difference = diff(a, b)
     told = [line.text for line in lines(difference)]
@@ -115,7 +115,7 @@ def test_no_line_is_wider_than_a_terminal_and_every_row_is_told(a: Net, b: Net) 
 
 
 def test_the_documented_keys_are_there() -> None:
-    data = diff(load("alexnet"), load("googlenet")).as_json()
+    data = diff(loaded("alexnet"), loaded("googlenet")).as_json()
     assert list(data) == ["a", "b", "changes", "rows", "totals"]
     assert all(list(row) == ["a", "b", "changes"] for row in data["rows"])
     assert data["totals"] == {

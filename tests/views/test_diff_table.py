@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from netspec import load, loads
+from netspec import loads
 from netspec.language.diagnostics import cells_wide
 from netspec.views.diff import diff
 from netspec.views.diff_table import change, lines, percent, show
-from tests.helpers import HEADER, load_rows
+from tests.helpers import HEADER, load_rows, loaded
 from tests.views.test_diff import shown
 
 
@@ -40,7 +40,7 @@ def test_of_many_rows_that_are_alike_the_first_and_the_last_are_named() -> None:
 
 
 def test_totals_are_told_with_the_change() -> None:
-    totals = shown(load("alexnet"), load("googlenet")).splitlines()[-8:]
+    totals = shown(loaded("alexnet"), loaded("googlenet")).splitlines()[-8:]
     assert [line.split() for line in totals[:4]] == [
         ["~", "total", "60,965,224", "724,406,816"],
         ["6,998,552", "1,582,671,872"],
@@ -52,7 +52,7 @@ def test_totals_are_told_with_the_change() -> None:
 
 
 def test_words_are_wrapped_before_kernels_and_never_inside() -> None:
-    told = shown(load("alexnet"), load("googlenet"))
+    told = shown(loaded("alexnet"), loaded("googlenet"))
     assert "~ C1     conv relu norm   11x11x3/4, 96   55x55x96" in told
     assert "  conv2  conv relu conv   1x1x64/1, 64    56x56x192" in told
     assert "         conv: pad 0 -> 3; round ceil -> floor" in told
@@ -71,7 +71,7 @@ def test_counts_that_are_not_numbers_are_shown_and_wrapped() -> None:
 
 
 def test_equal_nets_are_told_in_a_line() -> None:
-    assert shown(load("alexnet"), load("alexnet")).splitlines()[2:] == [
+    assert shown(loaded("alexnet"), loaded("alexnet")).splitlines()[2:] == [
         "",
         "no differences: 11 rows, 60,965,224 parameters, 724,406,816 MACs",
     ]

@@ -184,4 +184,4 @@ def test_tables_of_the_page_have_as_many_bars_in_each_line() -> None:
 def test_a_spec_is_examined_from_its_file() -> None:
     net, problems = examined(read("alexnet"), {})
     assert problems.errors == []
-    assert len(net.documents) == 3
+    assert len(net.documents) == 4

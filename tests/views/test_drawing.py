@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import pytest
 from torch import Tensor
 
-from netspec import Net, load, loads
+from netspec import Net, loads
 from netspec.ir.operator import Operator
 from netspec.ir.ops.identity import Identity
 from netspec.ir.shapes import Shape
 from netspec.views.boxes import Box, Contents, Edge, End, Fork, Size
 from netspec.views.drawing import digraph, grouped
 from netspec.views.operator_text import short_text
-from tests.helpers import load_rows
+from tests.helpers import load_rows, loaded
 
 RESIDUAL = """
 block keep(n) = add {
@@ -54,7 +54,7 @@ def seen(net: Net) -> list[Edge]:
 
 
 def test_small_stages_are_lines_in_the_box_before_them() -> None:
-    shown = boxes(load("googlenet"))
+    shown = boxes(loaded("googlenet"))
     assert shown["conv1"] == ["conv 7x7/2, 64", "relu"]
     assert shown["pool1.maxpool"] == ["maxpool 3x3/2", "lrn 5"]
     assert shown["3a.b2.conv2"] == ["conv 3x3/1, 128", "relu"]
@@ -90,10 +90,10 @@ def test_an_operator_that_changes_the_size_is_a_box() -> None:
 
 
 def test_groups_are_told() -> None:
-    assert boxes(load("alexnet"))["C4"][0] == "conv 3x3/1, 384, groups=2"
+    assert boxes(loaded("alexnet"))["C4"][0] == "conv 3x3/1, 384, groups=2"
 
 
-@pytest.mark.parametrize("net", [load("googlenet"), load("alexnet"), load_rows(RESIDUAL)])
+@pytest.mark.parametrize("net", [loaded("googlenet"), loaded("alexnet"), load_rows(RESIDUAL)])
 def test_every_stage_is_shown_once_and_every_edge_is_there(net: Net) -> None:
     graph, contents = net.graph, Contents(net.graph)
     shown = [item for item in contents.items.values() if isinstance(item, Box)]
@@ -128,7 +128,7 @@ def test_every_stage_is_shown_once_and_every_edge_is_there(net: Net) -> None:
 
 
 def test_rows_of_several_boxes_and_heads_have_clusters() -> None:
-    clusters = Contents(load("googlenet").graph).clusters
+    clusters = Contents(loaded("googlenet").graph).clusters
     assert {"conv2", "3a", "5b", "out", "aux1", "aux2"} <= set(clusters)
     assert not {"conv1", "pool1", "pool2"} & set(clusters)
     assert clusters["3a"].words == ("inception",)
@@ -145,7 +145,7 @@ def test_rows_inside_a_block_stand_in_the_cluster_of_their_row() -> None:
 
 
 def test_clusters_and_boxes_are_named_after_their_rows() -> None:
-    source = digraph(load("googlenet")).source
+    source = digraph(loaded("googlenet")).source
     assert "<B>3a</B>&#160; " in source
     assert ">inception</FONT>" in source
     assert "<B>pool2</B>" in source
@@ -154,7 +154,7 @@ def test_clusters_and_boxes_are_named_after_their_rows() -> None:
 
 
 def test_an_edge_into_a_cluster_parts_inside() -> None:
-    edges = seen(load("googlenet"))
+    edges = seen(loaded("googlenet"))
     (entry,) = [edge for edge in edges if edge.head == "3b from 3a.concat"]
     assert entry.size == "28x28x256"
     parted = [edge for edge in edges if edge.tail == entry.head]
@@ -177,17 +177,17 @@ def test_an_edge_into_a_cluster_in_a_cluster_parts_in_the_outer_one() -> None:
 
 
 def test_sizes_are_told_between_rows_and_where_they_change() -> None:
-    sizes = {(edge.tail, edge.head): edge.size for edge in seen(load("alexnet"))}
+    sizes = {(edge.tail, edge.head): edge.size for edge in seen(loaded("alexnet"))}
     assert sizes["C1", "S1.maxpool"] == "55x55x96"
     assert sizes["C3", "C4"] == sizes["C4", "C5"] == "13x13x384"  # between rows, though the same
     assert sizes["image", "C1"] == ""  # the input itself tells it
-    sizes = {(edge.tail, edge.head): edge.size for edge in seen(load("googlenet"))}
+    sizes = {(edge.tail, edge.head): edge.size for edge in seen(loaded("googlenet"))}
     assert sizes["3a.b2.conv1", "3a.b2.conv2"] == "28x28x96"
     assert sizes["3a.b4.maxpool", "3a.b4"] == ""  # as large as what goes in
 
 
 def test_what_is_joined_has_its_size_in_the_cluster() -> None:
-    items = Contents(load("googlenet").graph).items.values()
+    items = Contents(loaded("googlenet").graph).items.values()
     sizes = [str(item.shape) for item in items if isinstance(item, Size) and item.cluster == "3a"]
     assert sizes == ["28x28x64", "28x28x128", "28x28x32", "28x28x32"]
 
@@ -202,10 +202,10 @@ def test_inputs_and_outputs_tell_their_sizes() -> None:
 
 
 def test_the_title_has_the_totals() -> None:
-    source = digraph(load("googlenet")).source
+    source = digraph(loaded("googlenet")).source
     assert "6,998,552 parameters (and 6,379,728 in heads)" in source
     assert "1,582,671,872 multiply-accumulates per image" in source
-    assert "in heads" not in digraph(load("alexnet")).source
+    assert "in heads" not in digraph(loaded("alexnet")).source
 
 
 def test_titles_are_text() -> None:
@@ -223,4 +223,4 @@ def test_counts_that_are_no_numbers_are_shown_as_they_are() -> None:
 
 
 def test_the_same_net_gives_the_same_text() -> None:
-    assert digraph(load("googlenet")).source == digraph(load("googlenet")).source
+    assert digraph(loaded("googlenet")).source == digraph(loaded("googlenet")).source

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from netspec import load, loads
+from netspec import loads
 from netspec.views.table import as_html, as_text, lines
-from tests.helpers import load_rows
+from tests.helpers import load_rows, loaded
 
 
 def test_the_table_ends_with_totals_and_those_with_heads() -> None:
-    lines = as_text(load("googlenet")).splitlines()
+    lines = as_text(loaded("googlenet")).splitlines()
     assert lines[-2].split() == ["total", "6,998,552", "1,582,671,872"]
     assert lines[-1].split() == ["with", "heads", "13,378,280", "1,591,044,096"]
     assert any(line.strip().startswith("aux1 (head)") for line in lines)
 
 
 def test_several_kernels_of_a_row_stand_below_each_other() -> None:
-    lines = as_text(load("googlenet")).splitlines()
+    lines = as_text(loaded("googlenet")).splitlines()
     (index,) = [i for i, line in enumerate(lines) if line.strip().startswith("conv2")]
     assert "1x1x64/1, 64" in lines[index]
     assert lines[index + 1].strip() == "3x3x64/1, 192"
@@ -38,7 +38,7 @@ def test_several_kernels_of_a_row_stand_below_each_other() -> None:
 def test_a_narrow_terminal_hides_the_least_important_columns(
     name: str, width: int, hidden: str
 ) -> None:
-    net = load(name)
+    net = loaded(name)
     shown = [line.text for line in lines(net, net.rows, width)]
     text, titles = "\n".join(shown), 2
     assert all(column in text for column in ("row", "layers", "output", "parameters"))
@@ -53,7 +53,7 @@ def test_a_narrow_terminal_hides_the_least_important_columns(
 
 
 def test_layers_are_wrapped_between_words_if_nothing_else_can_be_hidden() -> None:
-    net = load("googlenet")
+    net = loaded("googlenet")
     shown = [line.text for line in lines(net, net.rows, 60)]
     (index,) = [i for i, line in enumerate(shown) if line.startswith("conv2")]
     assert shown[index].split() == ["conv2", *["conv", "relu"] * 2, "56x56x192", "114,944"]
@@ -63,10 +63,10 @@ def test_layers_are_wrapped_between_words_if_nothing_else_can_be_hidden() -> Non
 
 
 def test_kernels_of_branches_are_in_short_a_line_per_branch() -> None:
-    assert load("googlenet")["3a"].kernels == (
+    assert loaded("googlenet")["3a"].kernels == (
         "1x1, 64", "1x1, 96 | 3x3, 128", "1x1, 16 | 5x5, 32", "maxpool 3x3 | 1x1, 32"
     )  # fmt: skip
-    assert load("googlenet")["conv2"].kernels == ("1x1x64/1, 64", "3x3x64/1, 192")
+    assert loaded("googlenet")["conv2"].kernels == ("1x1x64/1, 64", "3x3x64/1, 192")
     rows = """block basic(n) = add {
     conv 3x3/2, n, pad=1 | relu | conv 3x3, n, pad=1
     conv 1x1/2, n
@@ -85,7 +85,7 @@ d: gap | concat { fc 3; fc 2 | concat { fc 4; fc 5 | fc 6 } }"""
 
 
 def test_kernels_of_branches_inside_a_branch_are_indented() -> None:
-    assert load("inception_v3")["7b"].kernels[1:5] == (
+    assert loaded("inception_v3")["7b"].kernels[1:5] == (
         "1x1, 384 |", "  1x3, 384", "  3x1, 384", "1x1, 448 | 3x3, 384 |"
     )  # fmt: skip
     rows = """a: concat {
@@ -103,7 +103,7 @@ def test_kernels_of_branches_inside_a_branch_are_indented() -> None:
 
 
 def test_long_chains_are_folded() -> None:
-    shown = as_text(load("inception_v3")).splitlines()
+    shown = as_text(loaded("inception_v3")).splitlines()
     (index,) = [i for i, line in enumerate(shown) if line.startswith("6b")]
     assert [line.strip() for line in shown[index + 2 : index + 4]] == [
         "1x1, 128 | 7x1, 128 | 1x7, 128 |",
@@ -130,7 +130,7 @@ z: fc 2""")
 
 
 def test_rows_inside_a_head_keep_their_labels() -> None:
-    assert "aux1.fc2 (head)" in str(load("googlenet").rows.expanded())
+    assert "aux1.fc2 (head)" in str(loaded("googlenet").rows.expanded())
 
 
 def test_a_wide_row_is_not_cut() -> None:
@@ -157,6 +157,6 @@ def test_a_rectangular_field_and_several_inputs_are_shown() -> None:
 
 
 def test_html_has_a_line_a_row() -> None:
-    html = as_html(load("lenet5"))
+    html = as_html(loaded("lenet5"))
     assert html.count("<tr>") == 1 + 7 + 1
     assert html.startswith("<table>")

@@ -8,14 +8,17 @@ from __future__ import annotations
 import click
 
 from netspec.cli.see.activations import activations
+from netspec.cli.see.codes import codes
 from netspec.cli.see.confusion import confusion
 from netspec.cli.see.curves import curves
 from netspec.cli.see.evolution import evolution
 from netspec.cli.see.filters import filters
 from netspec.cli.see.invariance import invariance
+from netspec.cli.see.neighbours import neighbours
 from netspec.cli.see.occlusion import occlusion
 from netspec.cli.see.predictions import predictions
 from netspec.cli.see.projection import projection
+from netspec.cli.see.search import search
 from netspec.cli.see.top9 import top9
 
 
@@ -32,6 +35,9 @@ PICTURES: tuple[click.Command, ...] = (
     filters,
     activations,
     predictions,
+    neighbours,
+    codes,
+    search,
     occlusion,
     invariance,
     curves,

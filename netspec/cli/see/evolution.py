@@ -27,21 +27,21 @@ from netspec.cli.see.options import (
     "Epochs to show.  Default: 1, 2, 5, 10, 20, 30, 40 and 64, if the run has weights of them.",
 )
 @click.option(
-    "--maps",
+    "--count",
     type=click.IntRange(1, 64),
     default=6,
     show_default=True,
     help="Number of maps to show: those with the largest activations after the last epoch.",
 )
-@numbers_option("--map", "Numbers of the maps to show, from 0, in place of these.")
+@numbers_option("--maps", "Numbers of the maps to show, from 0, in place of these.")
 @pass_options
 @picture_options
 def evolution(
     run: str,
     row: str | None,
     epochs: tuple[int, ...] | None,
-    maps: int,
-    map: tuple[int, ...] | None,
+    count: int,
+    maps: tuple[int, ...] | None,
     data: str | None,
     split: str,
     batch: int,
@@ -66,8 +66,8 @@ def evolution(
                 data=data,
                 split=split,
                 epochs=epochs,
+                count=count,
                 maps=maps,
-                map=map,
                 batch=batch,
                 workers=workers,
                 state=state,

@@ -97,8 +97,8 @@ def label_option(command: Command) -> Command:
     )(command)
 
 
-def pass_options(command: Command) -> Command:
-    """Add the options of a pass over a data set: ``--data``, ``--split``, ``--batch``,
+def reading_options(command: Command) -> Command:
+    """Add the options of a pass over both splits of a data set: ``--data``, ``--batch``,
     ``--workers``."""
     for option in (
         click.option(
@@ -116,13 +116,6 @@ def pass_options(command: Command) -> Command:
             help="Images in memory at once.  The picture does not depend on it.",
         ),
         click.option(
-            "--split",
-            type=click.Choice(["train", "validation"]),
-            default="train",
-            show_default=True,
-            help="Part of the data set.",
-        ),
-        click.option(
             "--data",
             metavar="DATA",
             help="Data set to look at, such as digits or images:DIR.  Default: that of the run.",
@@ -130,6 +123,19 @@ def pass_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def pass_options(command: Command) -> Command:
+    """Add :func:`reading_options`, and which split is read: ``--split``."""
+    return reading_options(
+        click.option(
+            "--split",
+            type=click.Choice(["train", "validation"]),
+            default="train",
+            show_default=True,
+            help="Part of the data set.",
+        )(command)
+    )
 
 
 def numbers_option(flag: str, help: str) -> Callable[[Command], Command]:

@@ -25,21 +25,21 @@ from netspec.cli.see.options import (
     "--row", metavar="ROW", help="A row, such as C5.  Default: the last one with a convolution."
 )
 @click.option(
-    "--maps",
+    "--count",
     type=click.IntRange(1, 400),
     default=16,
     show_default=True,
     help="Number of maps to show: those with the largest activations.",
 )
-@numbers_option("--map", "Numbers of the maps to show, from 0, in place of these.")
+@numbers_option("--maps", "Numbers of the maps to show, from 0, in place of these.")
 @pass_options
 @net_options
 @picture_options
 def top9(
     subject: str,
     row: str | None,
-    maps: int,
-    map: tuple[int, ...] | None,
+    count: int,
+    maps: tuple[int, ...] | None,
     data: str | None,
     split: str,
     batch: int,
@@ -67,8 +67,8 @@ def top9(
                 row=row,
                 data=data,
                 split=split,
+                count=count,
                 maps=maps,
-                map=map,
                 batch=batch,
                 workers=workers,
                 state=state,

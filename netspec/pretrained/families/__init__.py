@@ -52,6 +52,9 @@ class Family:
         unused: Layers that a file may have and the spec does not.
         called: Names of the net in its files, in lower case; they tell families of equal layers
             apart.
+        twin: Weights of another net that have the same names and shapes, in words, and for which
+            there is no spec; empty if there are none.
+        told_by: Word in the path of a file that tells it from a file of the twin.
         renumbered: Words whose layers are numbered from 0 in the table, and from any number in a
             file: ``conv2d`` for ``conv2d_5``.
     """
@@ -68,6 +71,8 @@ class Family:
     unused: tuple[str, ...]
     called: tuple[str, ...]
     renumbered: tuple[str, ...]
+    twin: str
+    told_by: str
 
     @property
     def line(self) -> str:
@@ -97,8 +102,13 @@ class Family:
         names = _renumbered([layer.name for layer in weights.layers], self.renumbered)
         return dict(zip(names, weights.layers, strict=True))
 
-    def fits(self, weights: Weights) -> bool:
-        """Return True if a file has the names and shapes of this family, and no others."""
+    def fits(self, weights: Weights, *, retrained: bool = False) -> bool:
+        """Return True if a file has the names and shapes of this family, and no others.
+
+        Args:
+            weights: the layers of the file.
+            retrained: layers of the outputs may have another number of them.
+        """
         if weights.format not in self.formats:
             return False
         layers = self.layers(weights)
@@ -108,11 +118,14 @@ class Family:
         needed = {stage.name for stage in net.without_heads().graph.stages()}
         if any(stage in needed and name not in layers for name, stage in self.rows.items()):
             return False
-        return all(
-            _size(layer) == prod(shapes_of(net, self.rows[name]).get("weight", ()))
+        differing = {
+            self.rows[name]
             for name, layer in layers.items()
-            if name in self.rows and "weight" in layer.tensors
-        )
+            if name in self.rows
+            and "weight" in layer.tensors
+            and _size(layer) != prod(shapes_of(net, self.rows[name]).get("weight", ()))
+        }
+        return not differing or (retrained and differing <= last_layers(net))
 
     def pairing(self, weights: Weights) -> Pairing:
         """Return which layer of a file each stage of the spec takes."""
@@ -168,6 +181,8 @@ def family_in(path: Path) -> Family:
         prepare=table.pop("prepare", ""),
         classes=table.pop("classes", "imagenet-1k"),
         rows=rows,
+        twin=table.pop("twin", ""),
+        told_by=table.pop("told_by", ""),
         **lists,
         **table,
     )
@@ -250,12 +265,26 @@ def family_of(weights: Weights, spec: str = "") -> Family | None:
         weights: the layers of the file.
         spec: name of the bundled spec that the weights are for.
     """
-    fitting = [family for family in families() if family.fits(weights)]
+    fitting = [family for family in families() if family.fits(weights)] or [
+        family for family in families() if family.fits(weights, retrained=True)
+    ]
     name = weights.facts.get("net", "").lower()
     for family in fitting:
         if name and name in family.called:
             return family
     return next((f for f in fitting if f.spec == spec), fitting[0] if fitting else None)
+
+
+def last_layers(net: Net) -> set[str]:
+    """Return the names of the trained stages of a net that no trained stage follows."""
+    graph = net.graph
+    last, followed = set[str](), set[str]()
+    for stage in reversed(list(graph.stages())):
+        if stage.op.is_trained and stage.name not in followed:
+            last.add(stage.name)
+        if stage.op.is_trained or stage.name in followed:
+            followed.update(graph.operands(stage.name))
+    return last
 
 
 def near(weights: Weights, spec: str = "") -> str:

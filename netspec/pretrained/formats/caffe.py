@@ -2,7 +2,8 @@
 
 The fields of NetParameter are read one at a time, and the library parses those that are layers: a
 claimed length is compared with the size of the file first, and the memory in use is that of the
-tensors and of one layer.
+tensors and of one layer.  Numbers and types of fields are those of src/caffe/proto/caffe.proto in
+https://github.com/BVLC/caffe.
 """
 
 from __future__ import annotations
@@ -143,7 +144,6 @@ def read(path: Path) -> Weights:
                 continue
             if stored.type == "BatchNorm":
                 open_norms.update((top, len(layers)) for top in stored.tops)
-                facts["eps"] = f"{stored.eps:g}"
             layers.append(_layer(stored))
         if not is_any:
             raise Damaged("it is not a .caffemodel: it has no layers")
@@ -205,7 +205,7 @@ def _norm(stored: _Stored) -> Layer:
     count = stored.blobs[2].item()
     factor = 1 / count if count else 0.0
     tensors = {"running_mean": mean * factor, "running_var": variance * factor}
-    return Layer(stored.name, "norm", tensors, _names(stored.name, tensors))
+    return Layer(stored.name, "norm", tensors, _names(stored.name, tensors), eps=stored.eps)
 
 
 def _scaled(norm: Layer, scale: _Stored) -> Layer:

@@ -116,7 +116,7 @@ def _weights(path: Path, content: Hdf5, description: Description | None) -> Weig
     description = description or Description()
     if "theano" in [content.text(owner, "backend") for owner in owners]:
         raise Damaged(*THEANO)
-    if "th" in description.settings("dim_ordering"):
+    if description.has("dim_ordering", "th"):
         raise Damaged(*THEANO)
     skipped = list[str]()
     if content.is_group(group):
@@ -137,11 +137,8 @@ def _weights(path: Path, content: Hdf5, description: Description | None) -> Weig
     else:
         variables = _by_number(variables)
     layers = [layer for one in _different(variables) for layer in layers_of(one)]
-    said = {
-        "keras": [content.text(owner, "keras_version") for owner in owners][-1],
-        "eps": ", ".join(map(str, description.settings("epsilon", NORMS))),
-    }
-    facts = {name: shown(text) for name, text in said.items() if text}
+    version = [content.text(owner, "keras_version") for owner in owners][-1]
+    facts = {"keras": shown(version)} if version else {}
     return Weights(path, "keras", tuple(layers), is_ordered, tuple(skipped), facts)
 
 
@@ -183,13 +180,15 @@ def _named(content: Hdf5, group: Any, description: Description) -> Iterator[Vari
             is_inner = len(places) > 1 or description.position(name=inner) is not None
             called = inner if is_inner else name
             position = description.position(name=called)
+            known = None if position is None else description.layers[position]
             yield Variables(
                 called,
-                type_of(called) if position is None else description.layers[position].type,
+                type_of(called) if known is None else known.type,
                 f"{name}/{layer}" if is_inner else name,
                 position,
                 {role: _tensor(content, own, weight) for role, weight in roles.items()},
                 {role: f"{str(own.name)[1:]}/{weight}" for role, weight in roles.items()},
+                known.eps if known else None,
             )
 
 
@@ -242,7 +241,8 @@ def _numbered(content: Hdf5, description: Description, skipped: list[str]) -> li
         by_role = dict(zip(_roles(kind, len(items), known), items.values(), strict=True))
         values = {role: content.tensor(item) for role, item in by_role.items()}
         places = {role: readable(str(item.name)[1:]) for role, item in by_role.items()}
-        variables.append(Variables(name, kind, readable(path), position, values, places))
+        eps = known.eps if known else None
+        variables.append(Variables(name, kind, readable(path), position, values, places, eps))
     return _decided(variables)
 
 

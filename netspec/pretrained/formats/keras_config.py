@@ -30,6 +30,12 @@ class Described:
     place: str
     settings: Mapping[str, Any]
 
+    @property
+    def eps(self) -> float | None:
+        """What a normalisation adds to the variance; None for other layers."""
+        value = self.settings.get("epsilon")
+        return value if isinstance(value, float) else None
+
 
 class Description:
     """The layers of a model in the order of execution, with those of the models that it contains.
@@ -48,14 +54,9 @@ class Description:
         """Return the position of the layer with a place, or else with a name that no other has."""
         return self._placed.get(place, self._named.get(name))
 
-    def settings(self, key: str, types: Sequence[str] = ()) -> list[Any]:
-        """Return the different values of a setting in layers of these types, or of all."""
-        values = list[Any]()
-        for layer in self.layers:
-            value = layer.settings.get(key)
-            if value is not None and value not in values and (not types or layer.type in types):
-                values.append(value)
-        return values
+    def has(self, key: str, value: Any) -> bool:
+        """Return True if a layer has a value of a setting."""
+        return any(layer.settings.get(key) == value for layer in self.layers)
 
 
 def described(model: Any) -> Description:

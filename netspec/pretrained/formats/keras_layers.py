@@ -79,6 +79,7 @@ class Variables:
         position: in the order of execution; None if the file does not say.
         values: by the names of Keras, such as ``kernel`` and ``moving_mean``.
         places: the path of each in the file.
+        eps: what a normalisation adds to the variance; None if the file does not say.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Variables:
     position: int | None
     values: Mapping[str, Tensor]
     places: Mapping[str, str]
+    eps: float | None = None
 
 
 def type_of(name: str) -> str:
@@ -181,6 +183,7 @@ def _layer(
         {_NAMES.get(role, role): value for role, value in values.items()},
         {_NAMES.get(role, role): variables.places[role] for role in values},
         "hwc",
+        variables.eps,
     )
 
 

@@ -37,8 +37,9 @@ ENDINGS = (
 )
 """Endings of the names of the parameters of a DagNN whose file does not list its layers."""
 
-EPSILON = 1e-4
-"""The default of bnorm."""
+EPSILON = 1e-5
+"""The default of layers that normalise, in vl_simplenn_tidy.m and +dagnn/BatchNorm.m.  (That of the
+function vl_nnbnorm, 1e-4, is not used: both pass theirs.)"""
 
 
 def read(path: Path) -> Weights:
@@ -47,22 +48,20 @@ def read(path: Path) -> Weights:
     Raises:
         DataError: the file cannot be read, is damaged, or does not contain a net.
     """
-    facts = dict[str, str]()
     with reading(path), opened_plain(path) as (file, size):
         content = variables(file, size)
         net = _struct(content.get("net")) or content
         if net.get("params"):
-            layers = list(_of_dagnn(net.get("layers"), net["params"], facts))
+            layers = list(_of_dagnn(net.get("layers"), net["params"]))
         else:
-            layers = list(_of_simplenn(net.get("layers"), facts))
+            layers = list(_of_simplenn(net.get("layers")))
         if not layers:
             raise Damaged("it does not contain a net of MatConvNet")
         names = [layer.name for layer in layers]
         if len({*names}) != len(names):
             raise Damaged("two of its layers have the same name")
         mean = _mean(_struct(net.get("meta")) or net)
-        if mean:
-            facts["averageImage"] = mean
+        facts = {"averageImage": mean} if mean else {}
     is_chain = not net.get("params")
     return Weights(path, "matconvnet", tuple(layers), is_ordered=is_chain, facts=facts)
 
@@ -70,7 +69,7 @@ def read(path: Path) -> Weights:
 # ------------------------------------------------------------------------------------------- nets
 
 
-def _of_simplenn(layers: Any, facts: dict[str, str]) -> Iterator[Layer]:
+def _of_simplenn(layers: Any) -> Iterator[Layer]:
     """Yield the layers of a SimpleNN, which are in the order of execution."""
     for number, layer in enumerate(map(_struct, _each(layers))):
         values = _each(layer.get("weights"))
@@ -81,15 +80,15 @@ def _of_simplenn(layers: Any, facts: dict[str, str]) -> Iterator[Layer]:
             name = _text(layer.get("name")) or f"layer{number + 1}"
             kind = KINDS.get(_text(layer.get("type")), "other")
             roles = [f"{name}.weights{{{n + 1}}}" for n in range(len(values))]
-            yield _layer(name, kind, values, roles, layer, facts)
+            yield _layer(name, kind, values, roles, layer)
 
 
-def _of_dagnn(layers: Any, params: Any, facts: dict[str, str]) -> Iterator[Layer]:
+def _of_dagnn(layers: Any, params: Any) -> Iterator[Layer]:
     """Yield the layers of a DagNN in the order of the file, which need not be that of execution."""
     parameters = list(map(_struct, _each(params)))
     values = {_text(one.get("name")): one.get("value") for one in parameters}
     if not layers:
-        yield from _by_endings(values, facts)
+        yield from _by_endings(values)
         return
     for layer in map(_struct, _each(layers)):
         names = [_text(name) for name in _each(layer.get("params"))]
@@ -99,10 +98,10 @@ def _of_dagnn(layers: Any, params: Any, facts: dict[str, str]) -> Iterator[Layer
         if names:
             kind = KINDS.get(_text(layer.get("type")), "other")
             parts, block = [values[name] for name in names], _struct(layer.get("block"))
-            yield _layer(_text(layer.get("name")), kind, parts, names, block, facts)
+            yield _layer(_text(layer.get("name")), kind, parts, names, block)
 
 
-def _by_endings(values: dict[str, Any], facts: dict[str, str]) -> Iterator[Layer]:
+def _by_endings(values: dict[str, Any]) -> Iterator[Layer]:
     used = set[str]()
     for first in values:
         for endings, kind in ENDINGS:
@@ -110,7 +109,7 @@ def _by_endings(values: dict[str, Any], facts: dict[str, str]) -> Iterator[Layer
             names = [name for end in endings if (name := f"{layer}{end}") in values]
             if first.endswith(endings[0]) and layer and not used & {*names}:
                 used |= {*names}
-                yield _layer(layer, kind, [values[name] for name in names], names, {}, facts)
+                yield _layer(layer, kind, [values[name] for name in names], names, {})
                 break
 
 
@@ -123,12 +122,10 @@ def _layer(
     values: Sequence[Any],
     names: Sequence[str],
     settings: Mapping[str, Any],
-    facts: dict[str, str],
 ) -> Layer:
     arrays = [_numbers(name, value) for value in values]
     if kind == "norm" and len(arrays) == 3:
         epsilon = _number(settings.get("epsilon"), EPSILON)
-        facts["eps"] = f"{epsilon:g}"
         return _norm(name, arrays, names, epsilon)
     if kind in ("conv", "deconv") and len(arrays) <= 2 and arrays[0].ndim <= 4:
         tensors = {"weight": _kernel(arrays[0])}
@@ -148,7 +145,7 @@ def _layer(
 def _norm(name: str, arrays: Sequence[NDArray[Any]], names: Sequence[str], epsilon: float) -> Layer:
     """Return a batch normalisation.
 
-    Its moments are [channels, 2]: mean, and sqrt(variance + epsilon).
+    Its moments are [channels, 2]: mean, and sqrt(variance + epsilon), as vl_nnbnorm.m says.
     """
     scale, shift, moments = arrays
     if moments.shape != (scale.size, 2) or shift.size != scale.size:
@@ -160,7 +157,8 @@ def _norm(name: str, arrays: Sequence[NDArray[Any]], names: Sequence[str], epsil
         "running_mean": torch.from_numpy(moments[:, 0].copy()),
         "running_var": torch.from_numpy(variance.astype(moments.dtype)),
     }
-    return Layer(name, "norm", tensors, dict(zip(tensors, (*names, names[2]), strict=True)))
+    places = dict(zip(tensors, (*names, names[2]), strict=True))
+    return Layer(name, "norm", tensors, places, eps=epsilon)
 
 
 def _kernel(filters: NDArray[Any]) -> Tensor:

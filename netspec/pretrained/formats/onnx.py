@@ -63,7 +63,7 @@ def read(path: Path) -> Weights:
     """
     model_type = required("onnx", "onnx").ModelProto
     error = required("google.protobuf.message", "protobuf").DecodeError
-    with reading(path, error, UnicodeDecodeError), opened_plain(path) as (file, size):
+    with reading(path, error), opened_plain(path) as (file, size):
         if size > LARGEST:
             raise Damaged("it has more than 2 GiB, which ONNX does not allow")
         require_small(file, size, model_type.DESCRIPTOR, MOST_FIELDS, "ONNX")
@@ -179,7 +179,9 @@ class _Graph:
             name = _unique(_name(node, stored, names), names)
             names.add(name)
             order = self._flattened(node) if kind == "fc" else "chw"
-            layers[key] = Layer(name, kind, tensors, stored, order)
+            is_norm = node.op_type == "BatchNormalization"
+            eps = _options(node).get("epsilon", 1e-5) if is_norm else None
+            layers[key] = Layer(name, kind, tensors, stored, order, eps)
         return tuple(layers.values())
 
     def _operands(self, node: Any) -> dict[str, str]:

@@ -251,8 +251,17 @@ def _called(function: Any, arguments: Any) -> Any:
     if function.name in IGNORED:
         return IGNORED_OBJECT
     if function.name.startswith("torch._utils._rebuild"):
-        raise Damaged(f"it has tensors that are not dense ({shown(function.name)})", SAVE_AGAIN)
+        advice = _plain("dequantize" if function.name.endswith("_qtensor") else "to_dense")
+        raise Damaged(f"it has tensors that are not dense ({shown(function.name)})", advice)
     raise _code(function.name)
+
+
+def _plain(method: str) -> str:
+    """Return how to save a state dict with plain tensors, which a method of tensors returns."""
+    return (
+        "load the state dict in PyTorch, if you trust the file, and save it again: "
+        f"torch.save({{name: tensor.{method}() for name, tensor in state.items()}}, FILE)"
+    )
 
 
 def _code(name: str) -> Damaged:
@@ -261,7 +270,9 @@ def _code(name: str) -> Damaged:
 
 def _require_plain(bits: Sequence[Any]) -> None:
     if any(bits):
-        raise Damaged("it has a tensor that is negated or conjugated when it is used", SAVE_AGAIN)
+        raise Damaged(
+            "it has a tensor that is negated or conjugated when it is used", _plain("resolve_neg")
+        )
 
 
 def _storage(identifier: Any) -> Storage:
@@ -271,7 +282,8 @@ def _storage(identifier: Any) -> Storage:
             if any(view):
                 raise Damaged("its storages are views of others, as in PyTorch 0.3", SAVE_AGAIN)
             if kind not in DTYPES:
-                raise Damaged(f"it has values of the type {shown(name)}", SAVE_AGAIN)
+                advice = _plain("dequantize") if kind.startswith("Q") else SAVE_AGAIN
+                raise Damaged(f"it has values of the type {shown(name)}", advice)
             return Storage(str(key), DTYPES[kind], count)
         case ("module", _Global(name), *_):
             raise _code(name)

@@ -21,6 +21,9 @@ DEEPEST = 50
 _VARINTS_OF_8_BYTES = (3, 4, 18)
 """Types int64, uint64 and sint64: the library needs 8 bytes for a value of one."""
 
+_TEXT = 9
+"""The type string.  The library returns bytes for one that is not UTF-8."""
+
 
 class Field(NamedTuple):
     """A field of a message: its number and wire type, where it starts, and its content."""
@@ -73,7 +76,7 @@ def fields(file: BinaryIO, begin: int, end: int, at_most: int, format: str) -> I
 
 
 def require_small(file: BinaryIO, end: int, descriptor: Any, at_most: int, format: str) -> None:
-    """Check the number of fields of a message and of those that it contains.
+    """Check the number of fields of a message and of those that it contains, and their texts.
 
     Args:
         file: at the beginning of the message.
@@ -81,7 +84,7 @@ def require_small(file: BinaryIO, end: int, descriptor: Any, at_most: int, forma
         descriptor: of the message, from the library.
 
     Raises:
-        Damaged: there are more fields, or deeper messages.
+        Damaged: there are more fields, deeper messages, or texts that are not UTF-8.
     """
     count = 0
     for number in _counts(file, file.tell(), end, descriptor, at_most, format):
@@ -113,6 +116,15 @@ def _counts(
             )
         elif field.type in _VARINTS_OF_8_BYTES:
             yield (own.end - own.begin) // 8
+        elif field.type == _TEXT:
+            _require_text(file.read(own.end - own.begin), own.start)
+
+
+def _require_text(content: bytes, start: int) -> None:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        raise Damaged(f"it is damaged: the text at byte {start:,} is not UTF-8") from None
 
 
 def _many(at_most: int, format: str) -> Damaged:

@@ -129,6 +129,8 @@ def _root(names: set[str]) -> str:
 def _place(file: BinaryIO, size: int, member: zipfile.ZipInfo) -> _Place:
     """Return where a member of a zip is, which must not be compressed."""
     name = shown(member.filename)
+    if not 0 <= member.header_offset < size:
+        raise Damaged(f"it is damaged: its member {name} is outside the file")
     if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
         raise Damaged(f"its member {name} is compressed, and torch.save compresses nothing")
     file.seek(member.header_offset)

@@ -14,7 +14,7 @@ from netspec.ir.graph import Graph
 from netspec.lowering.passes import PASSES, PIPELINE, TRAINING, Pass, PassError, optimise
 from netspec.runtime.reference import Model
 from tests.examples import examples
-from tests.helpers import load_rows, some_by_default
+from tests.helpers import load_rows, loaded, some_by_default
 from tests.lowering.passes.helpers import (
     ROUNDING,
     activations,
@@ -175,7 +175,7 @@ SIZES = {"H": 28, "W": 28, "C1": 192, "C2": 64}
 def test_every_bundled_spec_goes_through(name: str) -> None:
     """Verified after each pass; the second run finds nothing to do."""
     is_symbolic = name in ("inception_module", "inception_naive")
-    graph = netspec.load(name, **(SIZES if is_symbolic else {})).graph
+    graph = loaded(name, **(SIZES if is_symbolic else {})).graph
     for passes in (PIPELINE, TRAINING):
         optimised = optimise(graph, passes).graph
         assert_parameters_are_the_nets(graph, optimised)
@@ -183,7 +183,7 @@ def test_every_bundled_spec_goes_through(name: str) -> None:
 
 
 def _rewrites(name: str, passes: Sequence[Pass]) -> dict[str, int]:
-    outcome = optimise(netspec.load(name).graph, passes)
+    outcome = optimise(loaded(name).graph, passes)
     return {rule: count for rule, count in outcome.rewrites.items() if count}
 
 

@@ -279,7 +279,8 @@ def test_a_whole_model_with_an_inner_one(tmp_path: Path) -> None:
         file.create_dataset("optimizer_weights/sgd/iteration", data=1)
     weights = read(path)
     assert weights.is_ordered
-    assert weights.facts == {"keras": "3.15.1", "eps": "0.001"}
+    assert weights.facts == {"keras": "3.15.1"}
+    assert [layer.eps for layer in weights.layers] == [None, None, 0.001]
     assert weights.skipped == ("optimizer_weights/sgd/iteration",)
     assert [(layer.name, layer.kind) for layer in weights.layers] == [
         ("deep", "conv"), ("up", "deconv"), ("bn", "norm"),

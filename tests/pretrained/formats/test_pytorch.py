@@ -160,6 +160,27 @@ def test_another_content_is_named(zipped: bool, content: Any, message: str, tmp_
         read(path)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:torch.quantize:UserWarning", "ignore:Sparse CSR:UserWarning", "ignore:TypedStorage"
+)
+@pytest.mark.parametrize("kind", ["quantised", "sparse", "compressed"])
+def test_the_advice_for_other_tensors_makes_them_plain(kind: str, tmp_path: Path) -> None:
+    plain = torch.eye(3)
+    tensor = {
+        "quantised": lambda: torch.quantize_per_tensor(plain, 0.1, 0, torch.qint8),
+        "sparse": plain.to_sparse,
+        "compressed": plain.to_sparse_csr,
+    }[kind]()
+    path, again = saved({"a.weight": tensor}, tmp_path / "a.pth"), tmp_path / "b.pth"
+    with pytest.raises(DataError, match="save it again: ") as caught:
+        read(path)
+    _, _, program = str(caught.value).partition("save it again: ")
+    state = torch.load(path, weights_only=False)
+    exec(program, {"torch": torch, "state": state, "FILE": again})
+    (layer,) = read(again).layers
+    torch.testing.assert_close(layer.tensors["weight"], plain, rtol=0, atol=0.05)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_programs_are_refused(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "a.pt")
