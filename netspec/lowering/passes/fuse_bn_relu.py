@@ -12,10 +12,7 @@ from netspec.ir.parameter_names import packings
 RULE = "fuse_bn_relu"
 EQUATION = "relu(bn(x)) => bn_relu(x)"
 REMARK = "a normalisation that no convolution can take, as after a concatenation"
-REFUSALS = {
-    1: "the operand of the ReLU is not a batch normalisation",
-    2: "the normalisation has another reader or is an output",
-}
+REFUSALS = {1: "the normalisation has another reader or is an output"}
 
 
 def rewrite(graph: Graph) -> int:
@@ -26,9 +23,10 @@ def rewrite(graph: Graph) -> int:
             continue
         (before,) = graph.operands(stage.name)
         op = graph.stage(before).op
-        if type(op) is not BatchNorm or not graph.is_read_by_one(before):
-            refusal = 1 if type(op) is not BatchNorm else 2
-            graph.journal.append(Entry(RULE, (before, stage.name), refusal=refusal))
+        if type(op) is not BatchNorm:  # fuse_relu says why there is no kernel for the others
+            continue
+        if not graph.is_read_by_one(before):
+            graph.journal.append(Entry(RULE, (before, stage.name), refusal=1))
             continue
         packed = packings(graph, before)
         fused = attributes_as(BatchNormRelu, op)

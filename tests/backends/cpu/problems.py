@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 from netspec.backends.cpu import IMPLEMENTATIONS, CpuBackend
 from netspec.backends.cpu.implementation import CpuImplementation
 from netspec.ir.fused.conv_activation import ConvActivation
+from netspec.ir.fused.conv_add import ConvAdd
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator
 from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
@@ -73,6 +76,9 @@ def problems(
             rest["activation"] = one([*CONVOLVED.values()])
         op = kind(count=groups * count, groups=groups, **rest, **window)
         maps = [Shape((height, width, groups * seen))]
+        if issubclass(kind, ConvAdd):
+            with suppress(ShapeError):  # refused below
+                maps.append(op.shape(maps))
     elif issubclass(kind, FullyConnected):
         op, maps = kind(count=one(CHANNELS), bias=draw(st.booleans())), one([maps, vectors])
     elif issubclass(kind, AvgPool):
@@ -91,6 +97,8 @@ def problems(
     elif issubclass(kind, Add | Mul):
         sizes = [*maps, Shape((1, 1, channels))] if kind is Mul else one([maps, vectors])
         op, maps = kind(), draw(st.lists(st.sampled_from(sizes), min_size=1, max_size=4))
+    elif issubclass(kind, BatchNorm):
+        op, maps = kind(eps=1e-3), one([maps, vectors])
     else:
         assert issubclass(kind, Softmax | GlobalAveragePool), f"draw {kind} here"
         op = kind()

@@ -14,7 +14,9 @@ from netspec.backends.cpu import IMPLEMENTATIONS
 from netspec.backends.cpu.implementation import CpuImplementation
 from netspec.backends.memory import nchw
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.bn_relu import BatchNormRelu
 from netspec.ir.fused.conv_activation import ConvActivation
+from netspec.ir.fused.conv_add import ConvAdd, ConvAddRelu
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
@@ -22,6 +24,7 @@ from netspec.ir.fused.maxpool_relu import MaxPoolRelu
 from netspec.ir.operator import Operator
 from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
@@ -54,6 +57,10 @@ OPERATORS: list[Operator] = [
     ConvRelu(kernel=Kernel(3, 3), count=8, pad=(1, 1, 1, 1)),
     *(ConvActivation(kernel=KERNEL, count=8, activation=op) for op in CONVOLVED.values()),
     Conv(kernel=Kernel(1, 1), count=8, bias=False),
+    ConvAdd(kernel=Kernel(3, 3), count=16, pad=(1, 1, 1, 1)),
+    ConvAddRelu(kernel=Kernel(1, 1), count=16),
+    BatchNorm(eps=1e-3),
+    BatchNormRelu(eps=1e-3),
     FullyConnected(count=9),
     FullyConnectedRelu(count=9),
     MaxPool(kernel=KERNEL),

@@ -26,19 +26,18 @@ def test_the_relu_goes_in() -> None:
     assert_values_kept(model, outcome.graph, inputs, wanted, tolerance=0)
 
 
-def test_1_a_normalisation_in_a_convolution_is_none() -> None:
+def test_a_normalisation_in_a_convolution_is_none() -> None:
     net = load_rows("a: conv 3x3, 4 | bn eps=0.1 | relu")
     outcome = optimise(net.graph, [fold_batchnorm, fuse_bn_relu])
     assert outcome.rewrites["fuse_bn_relu"] == 0
-    assert refused(outcome)[-1] == (("a.bn", "a.relu"), 1)
 
 
-def test_2_what_something_else_reads_stays() -> None:
+def test_1_what_something_else_reads_stays() -> None:
     rows = "a: bn eps=0.1\nb from a: relu\nc from a: tanh\noutput b, c"
     _, outcome = alone(rows, fuse_bn_relu)
-    assert refused(outcome) == [(("a", "b.relu"), 2)]
+    assert refused(outcome) == [(("a", "b.relu"), 1)]
 
 
-def test_2_what_is_an_output_stays() -> None:
+def test_1_what_is_an_output_stays() -> None:
     _, outcome = alone("a: bn eps=0.1\nb: relu\noutput a, b", fuse_bn_relu)
-    assert refused(outcome) == [(("a", "b.relu"), 2)]
+    assert refused(outcome) == [(("a", "b.relu"), 1)]
