@@ -68,7 +68,7 @@ def test_dilated_maxima(window: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("counts", [True, False])
-@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("window", WINDOWS + DILATED, ids=str)
 def test_averages(window: dict[str, Any], counts: bool) -> None:
     for size in SIZES:
         for kind in (AvgPool, AvgPoolBias, AvgPoolBiasRelu):
