@@ -25,6 +25,9 @@ ROWS = {
     "b: conv(3x3, 8, padding=1) | maxpool(2x2, stride=2)": (
         PARENTHESES, "b: conv 3x3, 8, pad=1 | maxpool 2x2, stride=2",
     ),
+    "a: conv(3x3, channels, groups=channels)": (
+        PARENTHESES, "a: conv 3x3, channels, groups=channels",
+    ),
     "block b(n) = conv(3x3, n) | relu()": (PARENTHESES, "block b(n) = conv 3x3, n | relu"),
     "a: maxpool((2, 2), stride=2)": (
         f"{PARENTHESES}; a kernel is written height x width, as in 3x3", "a: maxpool 2x2, stride=2",
