@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 import netspec
+from netspec.ir.ops import OPERATORS
 from netspec.runtime.verification import random_images, verify
 from tests.backends.cuda.helpers import MAP, ON_GPU, TABLE, assert_exact, both, load_rows
 
@@ -64,7 +66,23 @@ CASES = {
     "add": ("z from image: conv 1x1, 5\na from image, z: add", "torch"),
     "rbf": ("z: fc 4\na: rbf c\ncodes c 2x2 {\n    X. .X\n    XX ..\n}", "torch"),
     "concat": ("a from image, image: concat", "copy"),
+    "mul": ("z from image: conv 1x1, 5\na from image, z: mul", "torch"),
+    "mul_of_a_factor": ("z from image: gap\na from z, image: mul", "torch"),
+    **{
+        row.split()[0]: (f"a: {row}", "torch")
+        for row in (
+            *("clip -0.5, 0.7", "relu6", "leaky_relu slope=0.2", "prelu", "elu alpha=0.7", "silu"),
+            *("gelu form=tanh", "hardsigmoid", "hardswish", "scale -0.3", "gain 0.5"),
+            *("ln eps=1e-3", "gn 5, eps=1e-3"),
+        )
+    },
 }
+
+
+def test_every_operator_has_a_case() -> None:
+    words = set(re.findall(r"\w+", " ".join(rows for rows, _ in CASES.values())))
+    drops_out = {"dropout", "identity"}  # passes remove them
+    assert {*OPERATORS} - words == drops_out
 
 
 @pytest.mark.parametrize("name", CASES)
