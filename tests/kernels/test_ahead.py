@@ -61,7 +61,7 @@ from triton.compiler.compiler import make_backend
 from triton.runtime import driver
 from triton.runtime.cache import get_cache_key
 from netspec.kernels import ahead, shipped
-from tests.backends.cuda.stand_in import StandIn
+from benchmarks.gpu.stand_in import StandIn
 
 
 class Compiled:
