@@ -7,7 +7,8 @@ size is compiled into a kernel, and compiling takes most of the time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from typing import NamedTuple
@@ -16,7 +17,11 @@ import torch
 
 import netspec
 from netspec.backends.cuda import CudaBackend
-from netspec.backends.cuda.implementation import CudaImplementation
+from netspec.backends.cuda.conv import TritonConv, geometry
+from netspec.backends.cuda.implementation import CudaImplementation, Target
+from netspec.ir.operator import WindowOperator
+from netspec.kernels.conv import implicit, packed
+from netspec.kernels.conv.configurations import Configuration
 from netspec.kernels.shipped import FAMILIES
 from netspec.lowering.implementation import Problem, problem_of
 from netspec.lowering.lowered import lowered
@@ -149,18 +154,38 @@ def problem(case: Case) -> Problem:
     """Return the problem of a case: that of its last stage, after the passes."""
     dtype, _ = ARITHMETIC[case.arithmetic]
     if case.size in NETS:
-        net = netspec.load(case.size)
-        plan = lowered(net.graph, CudaBackend("meta"), dtype=dtype, batch=case.batch)
-        return plan.problems[case.row]
+        return problems(case.size, dtype, case.batch)[case.row]
     net = netspec.loads(f"net case\ninput image {case.size}\na: {case.row}\n", "case.net")
     graph = lowered(net.graph, CudaBackend("meta"), dtype=dtype, batch=case.batch).graph
     return problem_of(graph, graph.outputs[0], dtype, case.batch)
 
 
+@cache
+def problems(net: str, dtype: torch.dtype, batch: int) -> Mapping[str, Problem]:
+    """Return the problems of a net by stage, after the passes."""
+    graph = netspec.load(net).graph
+    return lowered(graph, CudaBackend("meta"), dtype=dtype, batch=batch).problems
+
+
 def implementation(case: Case, of: Problem, device: str) -> CudaImplementation:
     """Return the implementation of a case."""
-    known = CudaBackend(device, ARITHMETIC[case.arithmetic][1]).implementations(of)
-    return next(one for one in known if one.name == case.way)
+    return next(one for one in implementations(of, case, device) if one.name == case.way)
+
+
+def implementations(of: Problem, case: Case, device: str) -> list[CudaImplementation]:
+    """Return the implementations of a problem.
+
+    In half precision, the general convolution also has all its tiles with 8 warps: some versions of
+    Triton compile loops over taps wrongly at 8 warps (pytorch#173068).
+    """
+    target = Target(device, ARITHMETIC[case.arithmetic][1])
+    known = CudaBackend(device, target.precision).implementations(of)
+    if case.family == "implicit" and of.dtype.itemsize == 2:
+        tiles = [replace(tile, warps=8) for tile in implicit.TILES["half"]]
+        names = {one.name for one in known}
+        eight = [TritonConv(target, Configuration("implicit", tile)) for tile in tiles]
+        known += [one for one in eight if one.name not in names]
+    return known
 
 
 def cases(family: str, arithmetic: str, device: str) -> list[Case]:
@@ -189,7 +214,7 @@ def _forward(family: str, arithmetic: str, device: str) -> Iterator[Case]:
     shapes = ROWS[family]
     for number, (size, row), batch in zip(count(), shapes, _batches(family), strict=False):
         first = Case(family, size, row, batch, arithmetic, "triton")
-        known = CudaBackend(device, ARITHMETIC[arithmetic][1]).implementations(problem(first))
+        known = implementations(problem(first), first, device)
         ways = [one.name for one in known if of_family(one.name, family)]
         for place, way in enumerate(ways):
             if (place - number) % len(shapes) < 2 or way in ("aten", "cudnn", "blas"):
@@ -217,10 +242,7 @@ def real(family: str) -> tuple[tuple[str, str], ...]:
     kinds = {"fc": "fc", "lrn_maxpool": "lrn_maxpool", "maxpool": "maxpool"}
     seen: dict[str, tuple[str, str]] = {}
     for net in REAL.get(family, ()):
-        plan = lowered(
-            netspec.load(net).graph, CudaBackend("meta"), dtype=torch.bfloat16, batch=2
-        )
-        for stage, one in plan.problems.items():
+        for stage, one in problems(net, torch.bfloat16, 2).items():
             name = one.op.name.removesuffix("_relu")
             if name == kinds.get(family, "conv") and (name != "conv" or _kernel(one) == family):
                 seen.setdefault(f"{one.op!r} {one.inputs}", (net, stage))
@@ -229,10 +251,6 @@ def real(family: str) -> tuple[tuple[str, str], ...]:
 
 def _kernel(one: Problem) -> str:
     """Return the family that is meant for a convolution."""
-    from netspec.backends.cuda.conv import geometry
-    from netspec.ir.operator import WindowOperator
-    from netspec.kernels.conv import packed
-
     assert isinstance(one.op, WindowOperator)
     windows = geometry(one.op, one.inputs, one.batch)
     if packed.fits(windows):

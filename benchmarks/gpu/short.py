@@ -1,0 +1,65 @@
+"""A CUDA backend that measures at most four implementations of each layer.
+
+A plan that measures everything times up to thirty of each.  These four are the kernel that the
+model chooses, those of the libraries, and the tiles of other kernels that the model puts next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from netspec.backends.cuda import CudaBackend
+from netspec.backends.cuda.conv import TritonConv, geometry
+from netspec.backends.cuda.implementation import CudaImplementation
+from netspec.ir.operator import WindowOperator
+from netspec.kernels.conv import configurations, implicit, packed, tiles
+from netspec.lowering.implementation import Implementation, Problem
+
+WAYS = 4
+
+Note = Callable[[Problem, Mapping[str, float]], None]
+
+
+class ShortList(CudaBackend):
+    """The CUDA backend with a short list.
+
+    Args:
+        device: of the net.
+        note: called with each problem that was measured and the seconds by implementation.
+    """
+
+    def __init__(self, device: str, note: Note) -> None:
+        super().__init__(device)
+        self.note = note
+
+    def implementations(self, problem: Problem) -> list[CudaImplementation]:
+        return shortened(problem, super().implementations(problem))
+
+    def measure(
+        self, problem: Problem, implementations: Sequence[Implementation]
+    ) -> dict[str, float]:
+        times = super().measure(problem, implementations)
+        self.note(problem, times)
+        return times
+
+
+def shortened(
+    problem: Problem, implementations: Sequence[CudaImplementation]
+) -> list[CudaImplementation]:
+    """Return at most :data:`WAYS` of the implementations, the preferred one first."""
+    named = [one for one in implementations if "-" not in one.name]
+    tiled = [one for one in implementations if "-" in one.name]
+    if isinstance(problem.op, WindowOperator) and tiled:
+        windows = geometry(problem.op, problem.inputs, problem.batch)
+        chosen = configurations.choose(windows, problem.dtype, "ieee")
+        product = packed.product(windows) if packed.fits(windows) else implicit.product(windows)
+
+        others = [one for one in tiled if isinstance(one, TritonConv)]
+        ranks = {
+            one.name: (one.configuration.kernel == chosen.kernel, tiles.estimate(product, one.configuration.tile))
+            for one in others
+            if one.configuration is not None and one.configuration != chosen
+        }
+        # First tiles of other kernels than the chosen one, then its other tiles.
+        tiled = sorted((one for one in others if one.name in ranks), key=lambda one: ranks[one.name])
+    return [*named, *tiled][:WAYS]
