@@ -17,20 +17,19 @@ from pathlib import Path
 from threading import Lock
 
 from netspec.errors import DataError
-from netspec.files.members import number, optional, read, record, table, text
+from netspec.files.members import either, number, read, record, table, text
 from netspec.files.writing import write_whole
 from netspec.ir.words import plural
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem
 
-Times = dict[str, float | None]
-"""Seconds by the name of the implementation; None for one that failed when it ran."""
-
-KEPT = record(
-    lambda made_with, works: works,
-    made_with=table(text()),
-    works=table(table(optional(number(0, 1e6).where(lambda time: time > 0, "a time above 0")))),
+OUTCOME = either(
+    "a time above 0, or the reason of a failure",
+    number(0, 1e6).where(lambda time: time > 0, "a time above 0"),
+    text(),
 )
-"""The format of a file of measurements; it is read as the times of each problem."""
+KEPT = record(lambda made_with, works: works, made_with=table(text()), works=table(table(OUTCOME)))
+"""The format of a file of measurements; it is read as the outcomes of each problem."""
 
 _lock = Lock()
 """Held while a problem is measured: two measurements at the same time would disturb each other,
@@ -57,29 +56,21 @@ class Tuning:
         self,
         problem: Problem,
         implementations: Sequence[Implementation],
-        measure: Callable[[], dict[str, float]],
-    ) -> dict[str, float]:
-        """Return the seconds of each implementation, from the file or measured and stored.
+        measure: Callable[[], Outcomes],
+    ) -> Outcomes:
+        """Return the outcome of each implementation, from the file or measured and stored.
 
         A file that cannot be read or written is ignored with a warning.
         """
-        name, names = (
-            described(problem),
-            {implementation.name for implementation in implementations},
-        )
+        name, names = described(problem), [one.name for one in implementations]
         with _lock:
-            times = self._read().get(name, {})
-            if not names <= times.keys():
+            outcomes = self._read().get(name, {})
+            if not outcomes.keys() >= set(names):
                 self._report_others()
-                measured = measure()
-                times = {implementation: measured.get(implementation) for implementation in names}
+                outcomes = measure()
                 # Read again: another process may have written during the measurement.
-                self._write({**self._read(), name: times})
-        return {
-            implementation: time
-            for implementation, time in times.items()
-            if implementation in names and time is not None
-        }
+                self._write({**self._read(), name: outcomes})
+        return {implementation: outcomes[implementation] for implementation in names}
 
     def _report_others(self) -> None:
         """Warn once, before the first file of this kind is written, that others are not used."""
@@ -93,7 +84,7 @@ class Tuning:
                 stacklevel=2,
             )
 
-    def _read(self) -> dict[str, Times]:
+    def _read(self) -> dict[str, Outcomes]:
         if not os.path.lexists(self.path):
             return {}
         try:
@@ -102,8 +93,8 @@ class Tuning:
             warnings.warn(f"stored measurements are not used: {error}", stacklevel=2)
             return {}
 
-    def _write(self, times: Mapping[str, Times]) -> None:
-        contents = {"made_with": self._made_with, "works": times}
+    def _write(self, outcomes: Mapping[str, Outcomes]) -> None:
+        contents = {"made_with": self._made_with, "works": outcomes}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self.path, json.dumps(contents, indent=1, allow_nan=False).encode())

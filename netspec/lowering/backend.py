@@ -12,6 +12,7 @@ from torch import Tensor
 from netspec.ir.graph import Graph
 from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.operator import Meaning, Operator, own_meaning
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem, Tensors
 from netspec.lowering.passes import PIPELINE, Pass
 from netspec.lowering.plan import Plan
@@ -74,10 +75,11 @@ class Backend(ABC):
         """Return the implementations that can solve a problem, the preferred one first."""
 
     @abstractmethod
-    def measure(
-        self, problem: Problem, implementations: Sequence[Implementation]
-    ) -> dict[str, float]:
-        """Return the seconds per batch of each implementation, with operands not in the cache."""
+    def measure(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        """Return the seconds per batch of each implementation, with operands not in the cache.
+
+        For an implementation that fails, return the reason.
+        """
 
     @abstractmethod
     def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:

@@ -37,6 +37,7 @@ from netspec.ir.ops.subsample import Subsample
 from netspec.kernels.arithmetic import check_precision
 from netspec.kernels.layout import is_interpreted
 from netspec.lowering.backend import Backend, Executor, PackedStage
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem
 from netspec.lowering.passes import PIPELINE, fuse_activation
 from netspec.lowering.plan import Plan
@@ -107,9 +108,7 @@ class CudaBackend(Backend):
             implementation for implementation in candidates if not implementation.refuses(problem)
         ]
 
-    def measure(
-        self, problem: Problem, implementations: Sequence[Implementation]
-    ) -> dict[str, float]:
+    def measure(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
         ours = [
             implementation
             for implementation in implementations
