@@ -198,10 +198,7 @@ def cases(family: str, arithmetic: str, device: str) -> list[Case]:
         return []
     every = [*_forward(family, arithmetic, device)]
     if family in BACKWARD:
-        every += [
-            Case(family, size, row, 2, arithmetic, "gradient")
-            for size, row in ROWS[family]
-        ]
+        every += [Case(family, size, row, 2, arithmetic, "gradient") for size, row in ROWS[family]]
     if arithmetic == "bf16":
         every += [Case(family, net, stage, 2, arithmetic, "triton") for net, stage in real(family)]
     unique = dict.fromkeys(every)

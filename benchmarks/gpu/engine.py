@@ -19,6 +19,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,9 +29,13 @@ import torch
 from benchmarks.gpu.journal import Log
 from benchmarks.gpu.nets import case_of, off
 from benchmarks.gpu.short import Note, ShortList
+from netspec.backends.cuda.implementation import Target
+from netspec.backends.cuda.measure import tuning
 from netspec.backends.tuning import described
 from netspec.compiler import backend_of
+from netspec.files.writing import write_whole
 from netspec.lowering.backend import Backend
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Problem
 from netspec.lowering.lowered import lowered
 from netspec.runtime.compiled import Compiled
@@ -74,12 +79,15 @@ def with_cudnn(case: Case) -> Call:
         return peer("inductor", case)
 
 
-def noted(log: Log) -> Note:
-    """Return a function that appends the times of a problem to the journal, for the tuned data."""
+def noted(log: Log, case: Case) -> Note:
+    """Return a function that notes the outcomes of a problem, and keeps the file of all of them."""
+    path = tuning(Target(str(case.torch_device))).path
 
-    def note(problem: Problem, times: Mapping[str, float]) -> None:
+    def note(problem: Problem, outcomes: Outcomes) -> None:
         layer = described(problem)
-        log.result(f"tuned {layer}", problem=layer, times=dict(times))
+        log.result(f"tuned {layer}", problem=layer, outcomes=dict(outcomes))
+        with suppress(OSError):
+            write_whole(log.journal.folder / path.name, path.read_bytes())
 
     return note
 
@@ -88,7 +96,7 @@ def makers(log: Log) -> dict[str, Callable[[Case], Call]]:
     """Return the engines by name."""
     return {
         "netspec": planned,
-        "netspec-tuned": lambda case: tuned(case, noted(log)),
+        "netspec-tuned": lambda case: tuned(case, noted(log, case)),
         "eager-channels-last": lambda case: peer("eager-channels-last", case),
         "inductor-aten": with_cudnn,
         "inductor": lambda case: peer("inductor", case),
@@ -109,9 +117,12 @@ def answer(file: Any, line: Mapping[str, Any]) -> None:
     print(json.dumps(line), file=file, flush=True)
 
 
-def serve(case: Case, make: Callable[[Case], Call], say: Callable[[Mapping[str, Any]], None]) -> None:
+def serve(
+    case: Case, make: Callable[[Case], Call], say: Callable[[Mapping[str, Any]], None]
+) -> None:
     """Load what every engine needs, then obey: ``compile`` once, and ``turn`` as often as asked."""
-    case.images, case.scales  # noqa: B018 - drawn before the engines take turns
+    assert case.images
+    assert case.scales
     run: Callable[[], float] | None = None
     for word in sys.stdin:
         try:

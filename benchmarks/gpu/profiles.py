@@ -1,6 +1,6 @@
 """Time the steps of nets one by one, as ``netspec bench --layers`` does, with the model's plan.
 
-    python -m benchmarks.gpu.profiles NET-BATCH ...
+python -m benchmarks.gpu.profiles NET-BATCH ...
 """
 
 from __future__ import annotations

@@ -6,18 +6,19 @@ model chooses, those of the libraries, and the tiles of other kernels that the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.conv import TritonConv, geometry
 from netspec.backends.cuda.implementation import CudaImplementation
 from netspec.ir.operator import WindowOperator
 from netspec.kernels.conv import configurations, implicit, packed, tiles
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem
 
 WAYS = 4
 
-Note = Callable[[Problem, Mapping[str, float]], None]
+Note = Callable[[Problem, Outcomes], None]
 
 
 class ShortList(CudaBackend):
@@ -25,7 +26,7 @@ class ShortList(CudaBackend):
 
     Args:
         device: of the net.
-        note: called with each problem that was measured and the seconds by implementation.
+        note: called with each measured problem and the outcomes by implementation.
     """
 
     def __init__(self, device: str, note: Note) -> None:
@@ -35,12 +36,10 @@ class ShortList(CudaBackend):
     def implementations(self, problem: Problem) -> list[CudaImplementation]:
         return shortened(problem, super().implementations(problem))
 
-    def measure(
-        self, problem: Problem, implementations: Sequence[Implementation]
-    ) -> dict[str, float]:
-        times = super().measure(problem, implementations)
-        self.note(problem, times)
-        return times
+    def measure(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        outcomes = super().measure(problem, implementations)
+        self.note(problem, outcomes)
+        return outcomes
 
 
 def shortened(
@@ -54,12 +53,12 @@ def shortened(
         chosen = configurations.choose(windows, problem.dtype, "ieee")
         product = packed.product(windows) if packed.fits(windows) else implicit.product(windows)
 
-        others = [one for one in tiled if isinstance(one, TritonConv)]
-        ranks = {
-            one.name: (one.configuration.kernel == chosen.kernel, tiles.estimate(product, one.configuration.tile))
-            for one in others
-            if one.configuration is not None and one.configuration != chosen
-        }
-        # First tiles of other kernels than the chosen one, then its other tiles.
-        tiled = sorted((one for one in others if one.name in ranks), key=lambda one: ranks[one.name])
+        ranks: dict[str, tuple[bool, float]] = {}
+        for one in tiled:
+            known = one.configuration if isinstance(one, TritonConv) else None
+            if known is not None and known != chosen:
+                # First tiles of other kernels than the chosen one, then its other tiles.
+                is_same = known.kernel == chosen.kernel
+                ranks[one.name] = is_same, tiles.estimate(product, known.tile)
+        tiled = sorted((one for one in tiled if one.name in ranks), key=lambda x: ranks[x.name])
     return [*named, *tiled][:WAYS]

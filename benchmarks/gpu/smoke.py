@@ -127,9 +127,7 @@ def operands(
     return x, {name: normal(*parameter.shape) for name, parameter in described.items()}
 
 
-def guarded(
-    of: Problem, batch: int, device: str, around: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def guarded(of: Problem, batch: int, device: str, around: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return an output, the larger tensor in whose middle it lies, and a mask of the output.
 
     There is an image before and after it, and ``around`` channels on each side of its channels.

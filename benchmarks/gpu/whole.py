@@ -21,8 +21,8 @@ from torch import Tensor
 
 from benchmarks.gpu.journal import Log
 from benchmarks.gpu.nets import case_of, off
-from netspec.lowering.lowered import lowered
 from netspec.compiler import backend_of
+from netspec.lowering.lowered import lowered
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.verification import as_tuple
 from netspec.timing.case import Case
