@@ -39,9 +39,11 @@ class Journal:
         """Append a line and wait until it is on disk."""
         line = {"kind": kind, "stage": stage, "at": round(time.time(), 3), **values}
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(file, json.dumps(line).encode() + b"\n")
+            size = os.fstat(file).st_size
+            is_cut_off = size > 0 and os.pread(file, 1, size - 1) != b"\n"
+            os.write(file, b"\n" * is_cut_off + json.dumps(line).encode() + b"\n")
             os.fsync(file)
         finally:
             os.close(file)

@@ -13,7 +13,7 @@ RESERVE = GRACE + 2.0
 """Seconds of the budget for the end of a killed stage, and for the report."""
 
 TRIES = 2
-"""A stage that failed twice is not run again."""
+"""A stage that failed twice is not run again, but for :data:`NEEDED`."""
 
 NEEDED = "probe"
 """The stage without which no other one starts."""
@@ -79,8 +79,8 @@ def waiting(stages: Sequence[Stage], journal: Journal) -> Iterator[Stage]:
     """Yield the stages that are not done, in order; those that failed before are yielded last."""
     tried = {stage.name: len(journal.lines(stage.name, "begin")) for stage in stages}
     done = finished(journal)
-    for stage in sorted(stages, key=lambda stage: tried[stage.name]):
-        if stage.name not in done and tried[stage.name] < TRIES:
+    for stage in sorted(stages, key=lambda one: (one.name != NEEDED, tried[one.name])):
+        if stage.name not in done and (stage.name == NEEDED or tried[stage.name] < TRIES):
             yield stage
 
 
