@@ -83,7 +83,7 @@ ROWS = {
         ("12x11x64", "maxpool 2x2/2"),
         ("5x4x257", "maxpool 3x2/1, pad=1"),
         ("7x9x24", "maxpool 3x3/2 | relu"),
-        ("15x14x33", "maxpool 9x9/3"),
+        ("13x12x33", "maxpool 13x13/1, pad=6"),
     ),
     "avgpool": (
         ("9x7x21", "avgpool 3x3/2, round=ceil"),

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.gpu.journal import Log, seconds
+from benchmarks.gpu.processes import GRACE
 from netspec.timing.agreement import deviation, exact
 from netspec.timing.case import Case
 from netspec.timing.timing import timing
@@ -66,7 +67,8 @@ class Child:
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(command, text=True, cwd=ROOT, **pipes)
         self.answers: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
+        self._reader.start()
 
     def _read(self, lines: IO[str]) -> None:
         for line in lines:
@@ -86,7 +88,14 @@ class Child:
             return {"error": f"no answer to {word!r} in time"}
 
     def end(self) -> None:
+        """Kill the process; one that waits for a hung driver is left alone."""
         self.process.kill()
+        self._reader.join(GRACE)
+        if not self._reader.is_alive():
+            for pipe in (self.process.stdin, self.process.stdout):
+                with suppress(OSError):  # a word that was never read
+                    if pipe is not None:
+                        pipe.close()
 
 
 def timed(
