@@ -26,6 +26,9 @@ NAME = "results.jsonl"
 FOLDER, STAGE, SECONDS = "NETSPEC_GPU_FOLDER", "NETSPEC_GPU_STAGE", "NETSPEC_GPU_SECONDS"
 """Variables of the environment of a stage: the output folder, its name, and its limit."""
 
+TRIES = 2
+"""A stage or a case that failed twice is not tried again."""
+
 Line = dict[str, Any]
 
 
@@ -79,13 +82,15 @@ class Log:
         """Yield the cases without a result, and note each one as started before it is yielded.
 
         A case that was started before and has no result ended its process: it is yielded after
-        those that were never started, and not a third time.
+        those that were never started.  The third time, that is its result.
         """
         names = list(names)
         done = {line["case"] for line in self.journal.lines(self.stage, "result")}
         tried = [line["case"] for line in self.journal.lines(self.stage, "started")]
-        waiting = [name for name in names if name not in done and tried.count(name) < 2]
-        for name in sorted(waiting, key=tried.count):
+        for name in sorted((name for name in names if name not in done), key=tried.count):
+            if tried.count(name) == TRIES:
+                self.result(name, error="it ended its process, or the time was over, twice")
+                continue
             self.journal.add("started", self.stage, case=name)
             yield name
 

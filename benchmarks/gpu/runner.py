@@ -6,17 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks.gpu.journal import SECONDS, STAGE, Journal, Line
+from benchmarks.gpu.journal import SECONDS, STAGE, TRIES, Journal, Line
 from benchmarks.gpu.processes import GRACE, Ended, Start
 
 RESERVE = GRACE + 2.0
 """Seconds of the budget for the end of a killed stage, and for the report."""
 
-TRIES = 2
-"""A stage that failed twice is not run again, but for :data:`NEEDED`."""
-
 NEEDED = "probe"
-"""The stage without which no other one starts."""
+"""The stage without which no other one starts; it is run again however often it failed."""
 
 
 class Stage(NamedTuple):

@@ -73,11 +73,11 @@ def checked(case: Case, device: str, *, is_once: bool = False) -> dict[str, Any]
         if device == "cuda":
             torch.cuda.synchronize()  # raises the error of a failed kernel in its own case
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        # An implementation that raises is skipped by a measured plan; a kernel's error is sticky.
-        if isinstance(error, torch.AcceleratorError):
-            raise
-        return {"error": text}
+        if device == "cuda":
+            # Some errors end the use of the GPU by this process.  It must end too: otherwise the
+            # cases after this one would be errors.  Another process goes on with them.
+            torch.cuda.synchronize()
+        return {"error": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
     return {"off": worst} | ({"wrong": wrong} if wrong else {})
 
 

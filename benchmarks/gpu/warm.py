@@ -9,6 +9,7 @@ cache are those of real launches, and no GPU is needed.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,11 +102,20 @@ def _net(name: str, batch: int) -> str:
 def thin(folder: Path) -> None:
     """Keep of each kernel in a cache only the machine code and its description.
 
-    What else is there, from the source to PTX, is ten times as large, and nothing reads it.
+    The other files, from the source to PTX, are ten times as large, and no launch reads them.
     """
     for path in folder.rglob("*"):
-        if path.is_file() and path.suffix not in (".cubin", ".json"):
+        if path.is_file() and path.suffix not in KEPT:
             path.unlink()
+    for path in folder.rglob("__grp__*.json"):
+        # A kernel is found only if all files of its group exist.
+        group = json.loads(path.read_text(encoding="utf-8"))
+        files = group["child_paths"].items()
+        group["child_paths"] = {name: to for name, to in files if Path(name).suffix in KEPT}
+        path.write_text(json.dumps(group), encoding="utf-8")
+
+
+KEPT = (".cubin", ".json")
 
 
 if __name__ == "__main__":

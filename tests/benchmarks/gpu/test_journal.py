@@ -40,6 +40,10 @@ def test_a_case_without_a_result_is_tried_last_and_only_twice(tmp_path: Path) ->
     assert [line["case"] for line in log.journal.lines("smoke", "started")] == [
         "deadly", "b", "c", "deadly",
     ]  # fmt: skip
+    assert log.journal.lines("smoke", "result")[-1]["case"] == "c"
+    assert list(log.cases(["deadly", "b", "c"])) == []
+    last = log.journal.lines("smoke", "result")[-1]
+    assert (last["case"], "twice" in last["error"]) == ("deadly", True)
     assert list(log.cases(["deadly", "b", "c"])) == []
 
 
