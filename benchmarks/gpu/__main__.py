@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.gpu.cache import carry
 from benchmarks.gpu.journal import FOLDER, Journal
 from benchmarks.gpu.plan import stages
 from benchmarks.gpu.processes import Ended, Start, run
@@ -80,7 +80,7 @@ def environment(work: Path) -> dict[str, str]:
     paths = [ROOT, *ROOT.glob("lark-*.whl"), *filter(None, [os.environ.get("PYTHONPATH")])]
     kernels, cache = ROOT / "kernels.cache", work / "triton"
     if kernels.exists() and not cache.exists():
-        shutil.copytree(kernels, cache)
+        carry([path.name for path in kernels.iterdir()], kernels, cache)
     return {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONUNBUFFERED": "1",

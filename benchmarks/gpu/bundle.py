@@ -20,11 +20,13 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.gpu.__main__ import environment
+from benchmarks.gpu.cache import carry
 from benchmarks.gpu.journal import FOLDER, STAGE, Journal
 from benchmarks.gpu.processes import run, several
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("benchmarks", "grammars", "kernels", "netspec", "specs")
+BUILD = ROOT / "build" / "gpu-kernels"
 CAPABILITY = "90"
 HOURS = 3600.0
 
@@ -77,23 +79,20 @@ def prepare(folder: Path) -> None:
 
 
 def compile_kernels(folder: Path, processes: int, parts: int) -> int:
-    """Compile the kernels by the bundle's own sources; return their number."""
-    from benchmarks.gpu.warm import thin
+    """Compile the kernels by the bundle's own sources; return their number.
 
-    work = folder / "work"
-    cache = folder / "kernels.cache"
+    They are compiled in ``build/``, so that the next bundle compiles only what has changed.
+    """
+    cache, work = BUILD / "triton", folder / "work"
     journal = Journal(work)
     variables = environment(work) | {"TRITON_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
     variables |= {FOLDER: str(work), STAGE: "compile"}
     variables["PYTHONPATH"] = os.pathsep.join([str(folder), *map(str, folder.glob("lark-*.whl"))])
     command = (sys.executable, "-m", "benchmarks.gpu.warm", CAPABILITY)
-    total = parts or processes
     work.mkdir()
-    commands = [
-        ((*command, str(number), str(total)), variables) for number in range(min(processes, total))
-    ]
+    total = parts or processes
     ended = several(
-        commands,
+        [((*command, str(n), str(total)), variables) for n in range(min(processes, total))],
         processes,
         HOURS,
         lambda line, limit, own: run(line, limit, own, work / "log.txt", folder),
@@ -103,12 +102,13 @@ def compile_kernels(folder: Path, processes: int, parts: int) -> int:
     if bad or any(one.code != 0 for one in ended):
         text = (work / "log.txt").read_text(errors="replace")
         raise SystemExit(f"kernels were not compiled: {bad or text[-2000:]}")
-    thin(cache)
+    keys = dict.fromkeys(key for one in results for key in one["keys"])
+    count = carry(keys, cache, folder / "kernels.cache")
     versions = {name: metadata.version(name) for name in ("torch", "triton")}
     made = {"python": platform.python_version(), **versions, "capability": CAPABILITY}
     (folder / "made.json").write_text(json.dumps(made), encoding="utf-8")
     shutil.rmtree(work)
-    return len(list(cache.rglob("*.cubin")))
+    return count
 
 
 if __name__ == "__main__":
