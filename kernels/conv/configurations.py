@@ -36,6 +36,18 @@ class Configuration:
     kernel: str
     tile: ProductTile
 
+    @property
+    def name(self) -> str:
+        """Kernel, tile, splits, warps and stages: ``split-64x64x32/4-4w3s``."""
+        tile = self.tile
+        splits = f"/{tile.splits}" if tile.splits > 1 else ""
+        size = f"{tile.rows}x{tile.columns}x{tile.depth}"
+        return f"{self.kernel}-{size}{splits}-{tile.warps}w{tile.stages}s"
+
+    def fits(self, x: Tensor, w: Tensor, y: Tensor) -> bool:
+        """Return True if the kernel can run with the layout of these operands."""
+        return self.kernel != "persistent" or persistent.fits(x, w, y)
+
 
 def candidates(
     geometry: Geometry, dtype: torch.dtype, precision: str, *, has_descriptors: bool = False
@@ -89,8 +101,9 @@ def forward_launches(
     """Return the launches of one forward convolution.
 
     The operands are those of ``conv2d_out`` in ``operators/forward.py``.  If ``configuration`` is
-    None, :func:`choose` chooses it.
+    None or does not fit them, :func:`choose` chooses one that does.
     """
-    configuration = configuration or choose(geometry, x.dtype, precision)
+    if configuration is None or not configuration.fits(x, w, y):
+        configuration = choose(geometry, x.dtype, precision)
     launches: Callable[..., list[Launch]] = KERNELS[configuration.kernel].launches
     return launches(x, w, b, y, geometry, relu=relu, precision=precision, tile=configuration.tile)

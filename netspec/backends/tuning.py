@@ -103,9 +103,17 @@ class Tuning:
 
 
 def described(problem: Problem) -> str:
-    """Return a problem in one line: operator, sizes, batch and type."""
+    """Return a problem in one line: operator, sizes, batch and type; and its places, if not whole
+    buffers."""
     sizes = ", ".join(map(str, problem.inputs))
-    return f"{problem.op!r} of {sizes} at batch {problem.batch} in {problem.dtype}"
+    line = f"{problem.op!r} of {sizes} at batch {problem.batch} in {problem.dtype}"
+    if problem.places is None:
+        return line
+    reads, writes = (
+        ", ".join(f"{place.count} from {place.start} of {place.width}" for place in places)
+        for places in (problem.places.reads, problem.places.writes)
+    )
+    return f"{line}, reads channels {reads}, writes {writes}"
 
 
 def digest(*packages: str) -> str:

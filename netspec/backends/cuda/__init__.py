@@ -87,6 +87,8 @@ class CudaBackend(Backend):
     name = "cuda"
     passes = tuple(rewrite for rewrite in PIPELINE if rewrite is not fuse_activation)
     """All passes except fuse_activation: the kernels fuse a convolution with ReLU only."""
+    measures_in_place = True
+    """Slices decide which kernels can run, and whether results of cuDNN are copied."""
 
     def __init__(self, device: str = "cuda", precision: str = "ieee") -> None:
         check_precision(precision)
