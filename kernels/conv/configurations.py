@@ -1,8 +1,8 @@
 """The configurations of a forward convolution: kernels with their tiles.
 
 Several kernels can compute the same convolution.  Measurement on the GPU finds the fastest;
-:func:`candidates` lists the configurations to measure.  Without a measurement, :func:`choose`
-returns the fastest configuration by a simple model.
+:func:`candidates` lists the configurations to measure, and :func:`fastest` returns what was found.
+Without a measurement, :func:`choose` returns the fastest configuration by a simple model.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from netspec.kernels import measured
 from netspec.kernels.conv import implicit, packed, persistent, pointwise, split, tiles
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.conv.tiles import ProductTile
@@ -74,6 +75,21 @@ def candidates(
     return [Configuration(kernel, tile) for kernel, known in kernels.items() for tile in known]
 
 
+def described(geometry: Geometry, dtype: torch.dtype, precision: str) -> str:
+    """Return a convolution in one line, as the key of its measurement."""
+    return f"{geometry} in {dtype}, {precision}"
+
+
+def fastest(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configuration:
+    """Return the fastest configuration: by measurement, or without one by the model.
+
+    It may not fit the layout of operands.
+    """
+    known = candidates(geometry, dtype, precision, has_descriptors=True)
+    found = measured.fastest(described(geometry, dtype, precision), known)
+    return found or choose(geometry, dtype, precision)
+
+
 def choose(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configuration:
     """Return the fastest configuration by the model.
 
@@ -101,9 +117,10 @@ def forward_launches(
     """Return the launches of one forward convolution.
 
     The operands are those of ``conv2d_out`` in ``operators/forward.py``.  If ``configuration`` is
-    None or does not fit them, :func:`choose` chooses one that does.
+    None, the fastest is used; if it does not fit the operands, one that :func:`choose` returns.
     """
-    if configuration is None or not configuration.fits(x, w, y):
+    configuration = configuration or fastest(geometry, x.dtype, precision)
+    if not configuration.fits(x, w, y):
         configuration = choose(geometry, x.dtype, precision)
     launches: Callable[..., list[Launch]] = KERNELS[configuration.kernel].launches
     return launches(x, w, b, y, geometry, relu=relu, precision=precision, tile=configuration.tile)

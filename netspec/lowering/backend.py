@@ -86,6 +86,10 @@ class Backend(ABC):
         For an implementation that fails, return the reason.
         """
 
+    def known(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        """Return the outcomes of :meth:`measure` as far as they are known without measuring."""
+        return {}
+
     @abstractmethod
     def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:
         """Return an executor of a plan of a graph."""

@@ -62,7 +62,8 @@ def lowered(
         backend: the backend that will run it.
         dtype: the type of parameters and activations.
         batch: the batch size for which implementations are chosen.
-        is_measured: time the implementations instead of taking the preferred ones.
+        is_measured: time the implementations; otherwise the preferred ones are chosen where the
+            backend knows no times.
         decided: implementations that were chosen before, by stage.
         passes: the passes to run; by default those of the backend.
 
@@ -78,9 +79,9 @@ def lowered(
         if outcome.graph.operands(stage.name) and not is_view(outcome.graph, stage.name)
     }
     choices = choose(
-        _placed(outcome.graph, problems, backend) if is_measured else problems,
+        _placed(outcome.graph, problems, backend) if backend.measures_in_place else problems,
         backend.implementations,
-        measure=backend.measure if is_measured else None,
+        measure=backend.measure if is_measured else backend.known,
         decided=decided,
     )
     implementations = {
@@ -118,12 +119,7 @@ def _planned(graph: Graph, implementations: Mapping[str, Implementation]) -> Pla
 
 
 def _placed(graph: Graph, problems: Mapping[str, Problem], backend: Backend) -> dict[str, Problem]:
-    """Return problems with their places in the plan, if the backend measures them there.
-
-    The plan is that of the preferred implementations.
-    """
-    if not backend.measures_in_place:
-        return dict(problems)
+    """Return problems with their places in the plan of the preferred implementations."""
     preferred = {stage: backend.implementations(p)[0] for stage, p in problems.items()}
     planned = _planned(graph, preferred)
 

@@ -117,9 +117,9 @@ def parts(packed: Tensors, ys: Sequence[Tensor], together: int = 1) -> list[Part
 class TritonConv(ConvImplementation):
     """Convolution by netspec's kernels.
 
-    ``configuration`` is a kernel and its tile.  Without one, a model chooses it for each batch
-    size.  Siblings are computed by one launch if it is of the kernel ``pointwise``, otherwise one
-    by one.
+    ``configuration`` is a kernel and its tile.  Without one, the fastest that is known is used for
+    each batch size.  Siblings are computed by one launch if it is of the kernel ``pointwise``,
+    otherwise one by one.
     """
 
     def __init__(self, target: Target, configuration: Configuration | None = None) -> None:
@@ -129,6 +129,13 @@ class TritonConv(ConvImplementation):
 
     def refuses(self, problem: Problem) -> str:
         return self.target.cannot_multiply(problem.dtype)
+
+    def measured(self, problem: Problem) -> tuple[str, str] | None:
+        if self.configuration is None or (problem.places and len(problem.places.writes) > 1):
+            return None
+        windows = geometry(_conv(problem), problem.inputs, problem.batch)
+        key = configurations.described(windows, problem.dtype, self.target.precision)
+        return key, self.name
 
     def misfit(self, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]) -> str:
         if self.configuration is None:

@@ -41,14 +41,7 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
 
 def product(batch: int, problem: Problem) -> Geometry:
     """Return the layer as a 1x1 convolution of maps with one pixel."""
-    return Geometry(
-        batch=batch,
-        height=1,
-        width=1,
-        channels=problem.inputs[0].elements,
-        count=problem.output.elements,
-        kernel=(1, 1),
-    )
+    return fc.product_of(batch, problem.inputs[0].elements, problem.output.elements)
 
 
 class LinearImplementation(CudaImplementation):
@@ -97,13 +90,21 @@ class TritonLinear(LinearImplementation):
         configuration: Configuration | None = None,
     ) -> None:
         self.target, self.stream, self.configuration = target, stream, configuration
-        if stream is not None:
-            self.name = f"stream-{stream.rows}x{stream.lanes}-{stream.warps}w"
-        else:
-            self.name = "triton" if configuration is None else configuration.name
+        chosen = configuration or stream
+        self.name = "triton" if chosen is None else chosen.name
 
     def refuses(self, problem: Problem) -> str:
         return self.target.cannot_multiply(problem.dtype)
+
+    def measured(self, problem: Problem) -> tuple[str, str] | None:
+        terms, count = problem.inputs[0].elements, problem.output.elements
+        if self.stream is not None:
+            return fc.described(problem.batch, terms, count, problem.dtype), self.name
+        if self.configuration is not None:
+            geometry = product(problem.batch, problem)
+            precision = self.target.precision
+            return configurations.described(geometry, problem.dtype, precision), self.name
+        return None
 
     def misfit(self, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]) -> str:
         if self.configuration is None:

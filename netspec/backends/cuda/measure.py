@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from time import perf_counter
 
 import torch
@@ -14,9 +14,11 @@ from torch import Tensor
 from netspec.backends.cuda.graphs import Stopwatch, captured
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
 from netspec.backends.measuring import Run, in_turns, reason
-from netspec.backends.tuning import Tuning, described, digest
+from netspec.backends.tuning import Tuning, described
 from netspec.errors import DataError
+from netspec.files.cache import digest
 from netspec.ir.shapes import Shape
+from netspec.kernels import measured
 from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Place, Places, Problem
 
@@ -34,13 +36,34 @@ def tuning(target: Target) -> Tuning:
     return Tuning(
         "cuda",
         {
-            "sources": digest("netspec.kernels", "netspec.backends.cuda"),
-            "torch": torch.__version__,
-            "triton": triton.__version__,
+            **_versions(),
             "device": torch.cuda.get_device_name(target.device) if is_gpu else target.device,
             "precision": target.precision,
         },
     )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {
+        "sources": digest("netspec.kernels", "netspec.backends.cuda"),
+        "torch": torch.__version__,
+        "triton": triton.__version__,
+    }
+
+
+def keep(
+    problem: Problem, implementations: Sequence[CudaImplementation], outcomes: Outcomes
+) -> None:
+    """Keep the fastest of netspec's kernels for every launch of this problem on this GPU."""
+    kernels = [
+        (time, keys)
+        for one in implementations
+        if (keys := one.measured(problem)) and isinstance(time := outcomes[one.name], float)
+    ]
+    if kernels:
+        _, keys = min(kernels)
+        measured.keep(*keys)
 
 
 def measure(
