@@ -70,6 +70,11 @@ class Backend(ABC):
     passes: ClassVar[Sequence[Pass]] = PIPELINE
     """The passes that make nets faster on this backend, in the order of ``PIPELINE``."""
 
+    measures_in_place: ClassVar[bool] = False
+    """True if implementations are measured with the places of operands and results in the plan.
+    Then the implementations of an operator whose speed depends on its places must have the same
+    ability."""
+
     @abstractmethod
     def implementations(self, problem: Problem) -> Sequence[Implementation]:
         """Return the implementations that can solve a problem, the preferred one first."""
@@ -80,6 +85,10 @@ class Backend(ABC):
 
         For an implementation that fails, return the reason.
         """
+
+    def known(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        """Return the outcomes of :meth:`measure` as far as they are known without measuring."""
+        return {}
 
     @abstractmethod
     def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:

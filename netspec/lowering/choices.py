@@ -68,7 +68,8 @@ def choose(
     Args:
         problems: of the stages that compute, by the name of the stage.
         implementations: returns those that can solve a problem, the preferred one first.
-        measure: times implementations; without it, the preferred one is chosen.
+        measure: times implementations; without it, and where it returns nothing, the preferred one
+            is chosen.
         decided: implementations that were chosen before, by stage.
 
     Raises:
@@ -100,7 +101,7 @@ def choose(
 
 
 def _fastest(preferred: str, times: Mapping[str, float | None], outcomes: Outcomes) -> Choice:
-    """Return the fastest implementation; if all failed, the preferred one."""
+    """Return the fastest implementation; if all failed or nothing is known, the preferred one."""
     measured = {name: time for name, time in outcomes.items() if not isinstance(time, str)}
     failures = {name: reason for name, reason in outcomes.items() if isinstance(reason, str)}
     if not measured:

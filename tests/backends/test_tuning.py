@@ -11,7 +11,8 @@ import netspec
 from netspec.backends.cpu import CpuBackend
 from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.plain import Plain
-from netspec.backends.tuning import Tuning, described, digest
+from netspec.backends.tuning import Tuning, described
+from netspec.files.cache import digest
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel, Shape
 from netspec.lowering.choices import choose

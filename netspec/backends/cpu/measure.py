@@ -18,7 +18,8 @@ from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
 from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.measuring import Run, in_turns
-from netspec.backends.tuning import Tuning, digest
+from netspec.backends.tuning import Tuning
+from netspec.files.cache import digest
 from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Problem, Tensors
 

@@ -50,6 +50,22 @@ class Target:
 class CudaImplementation(Implementation):
     """An implementation that reads and writes given memory."""
 
+    def measured(self, problem: Problem) -> tuple[str, str] | None:
+        """Return the problem and the configuration by the names of :mod:`netspec.kernels.measured`.
+
+        Return None if this is not one configuration of netspec's kernels.
+        """
+        return None
+
+    def misfit(self, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]) -> str:
+        """Return the reason why :meth:`bind` uses another kernel than the named one, or "".
+
+        Whether a kernel fits can depend on addresses, which a plan knows only when it is bound.
+        So an implementation falls back; but it is not measured under the name of a kernel that
+        does not run.
+        """
+        return ""
+
     @abstractmethod
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from time import perf_counter
 
 import torch
@@ -14,10 +14,13 @@ from torch import Tensor
 from netspec.backends.cuda.graphs import Stopwatch, captured
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
 from netspec.backends.measuring import Run, in_turns, reason
-from netspec.backends.tuning import Tuning, described, digest
+from netspec.backends.tuning import Tuning, described
 from netspec.errors import DataError
+from netspec.files.cache import digest
+from netspec.ir.shapes import Shape
+from netspec.kernels import measured
 from netspec.lowering.choices import Outcomes
-from netspec.lowering.implementation import Problem
+from netspec.lowering.implementation import Place, Places, Problem
 
 ROUNDS = 15
 CACHE = 2**27
@@ -33,13 +36,34 @@ def tuning(target: Target) -> Tuning:
     return Tuning(
         "cuda",
         {
-            "sources": digest("netspec.kernels", "netspec.backends.cuda"),
-            "torch": torch.__version__,
-            "triton": triton.__version__,
+            **_versions(),
             "device": torch.cuda.get_device_name(target.device) if is_gpu else target.device,
             "precision": target.precision,
         },
     )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {
+        "sources": digest("netspec.kernels", "netspec.backends.cuda"),
+        "torch": torch.__version__,
+        "triton": triton.__version__,
+    }
+
+
+def keep(
+    problem: Problem, implementations: Sequence[CudaImplementation], outcomes: Outcomes
+) -> None:
+    """Keep the fastest of netspec's kernels for every launch of this problem on this GPU."""
+    kernels = [
+        (time, keys)
+        for one in implementations
+        if (keys := one.measured(problem)) and isinstance(time := outcomes[one.name], float)
+    ]
+    if kernels:
+        _, keys = min(kernels)
+        measured.keep(*keys)
 
 
 def measure(
@@ -61,14 +85,15 @@ def measure(
     def drawn(*size: int) -> Tensor:
         return torch.rand(*size, generator=generator, dtype=problem.dtype, device=destination)
 
-    x = [drawn(problem.batch, *shape) for shape in problem.inputs]
-    y = [drawn(problem.batch, *problem.output)]
+    x, y = operands(problem, drawn)
     tensors = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
     parameters = {name: drawn(*parameter.shape) for name, parameter in tensors.items()}
     flushed = torch.zeros(CACHE // 4 if is_gpu else 1, device=destination)
 
     def prepared(implementation: CudaImplementation) -> Run:
         packed = implementation.pack(problem, parameters)
+        if why := implementation.misfit(packed, x, y):
+            raise ValueError(why)
         calls = implementation.bind(problem, packed, x, y)
         return _on_gpu(calls) if is_gpu else _on_cpu(calls)
 
@@ -79,6 +104,22 @@ def measure(
             between=lambda: flushed.add_(1),
             check=partial(_require_gpu, problem) if is_gpu else lambda: None,
         )
+
+
+def operands(problem: Problem, make: Callable[..., Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the operands and outputs of a problem at its places; ``make`` returns a tensor of a
+    size."""
+
+    def at(place: Place, shape: Shape) -> Tensor:
+        whole = make(problem.batch, *shape[:-1], place.width)
+        return whole.narrow(-1, place.start, place.count)
+
+    places = problem.places or Places(
+        tuple(Place(shape.channels, 0, shape.channels) for shape in problem.inputs),
+        (Place(problem.output.channels, 0, problem.output.channels),),
+    )
+    x = [at(place, shape) for place, shape in zip(places.reads, problem.inputs, strict=True)]
+    return x, [at(place, problem.output) for place in places.writes]
 
 
 def _require_gpu(problem: Problem) -> None:

@@ -12,12 +12,13 @@ from torch import Tensor
 import netspec
 from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.implementation import Call, CudaImplementation
-from netspec.backends.cuda.measure import _require_gpu, measure
+from netspec.backends.cuda.measure import _require_gpu, measure, operands
 from netspec.backends.cuda.plain import Plain
+from netspec.backends.tuning import described
 from netspec.errors import DataError
 from netspec.ir.ops.relu import Relu
 from netspec.ir.shapes import Shape
-from netspec.lowering.implementation import Problem, Tensors
+from netspec.lowering.implementation import Place, Places, Problem, Tensors
 from netspec.runtime.verification import random_images, verify
 from tests.backends.cuda.helpers import MAP, ON_GPU, load_rows
 
@@ -122,3 +123,29 @@ def test_a_gpu_that_is_lost_ends_the_measurement(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "synchronize", lost)
     with pytest.raises(DataError, match=r"illegal memory access was encountered\): start the"):
         _require_gpu(PROBLEM)
+
+
+def test_operands_and_results_are_measured_at_their_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: dict[str, Problem] = {}
+
+    def measured(
+        self: CudaBackend, problem: Problem, implementations: Sequence[CudaImplementation]
+    ) -> dict[str, float]:
+        asked[described(problem)] = problem
+        return {one.name: 1.0 for one in implementations}
+
+    monkeypatch.setattr(CudaBackend, "measure", measured)
+    rows = "a: conv 3x3, 8\nb from a: concat { conv 1x1, 4 ; conv 1x1, 6 | conv 3x3, 2, pad=1 }\n"
+    netspec.compile(load_rows(rows + "c: conv 1x1, 3", MAP), device="cuda", measured=True)
+    first, siblings, branch, last = asked.values()
+    assert first.places is last.places is None
+    (whole,) = siblings.places.reads  # type: ignore[union-attr]
+    assert whole == Place(8, 0, 8)
+    assert siblings.places.writes == (Place(4, 0, 6), Place(6, 0, 6))  # type: ignore[union-attr]
+    assert branch.places == Places((Place(6, 0, 6),), (Place(2, 4, 6),))
+    assert len(asked) == 4
+    x, y = operands(branch, torch.empty)
+    assert [one.stride(2) for one in (*x, *y)] == [6, 6]
+    assert y[0].storage_offset() == 4
