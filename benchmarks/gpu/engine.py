@@ -41,7 +41,8 @@ from netspec.lowering.lowered import lowered
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.verification import as_tuple
 from netspec.timing.case import Case
-from netspec.timing.engines import engines, inferring
+from netspec.timing.engine import Engine
+from netspec.timing.engines import EagerChannelsLast, Inductor, InductorWithCudnn, inferring
 from netspec.timing.machine import alike
 from netspec.timing.measure import turn
 from netspec.timing.timing import Call, timer_of
@@ -63,20 +64,10 @@ def model_of(case: Case, backend: Backend, *, is_measured: bool) -> Compiled:
     return Compiled(case.net, lowered(case.net.graph, backend, **how), case.weights())
 
 
-def peer(name: str, case: Case) -> Call:
+def peer(engine: Engine, case: Case) -> Call:
     """Return a call of one of the peers of ``netspec bench``."""
-    engine = engines()[name]
     engine.prepare(case)
     return engine.compile(case)
-
-
-def with_cudnn(case: Case) -> Call:
-    """Return a call of Inductor's code with PyTorch's own convolutions and products."""
-    from torch._inductor import config
-
-    options = {"max_autotune_conv_backends": "ATEN", "max_autotune_gemm_backends": "ATEN"}
-    with config.patch(options):
-        return peer("inductor", case)
 
 
 def noted(log: Log, case: Case) -> Note:
@@ -97,9 +88,9 @@ def makers(log: Log) -> dict[str, Callable[[Case], Call]]:
     return {
         "netspec": planned,
         "netspec-tuned": lambda case: tuned(case, noted(log, case)),
-        "eager-channels-last": lambda case: peer("eager-channels-last", case),
-        "inductor-aten": with_cudnn,
-        "inductor": lambda case: peer("inductor", case),
+        "eager-channels-last": lambda case: peer(EagerChannelsLast(), case),
+        "inductor-aten": lambda case: peer(InductorWithCudnn(), case),
+        "inductor": lambda case: peer(Inductor(), case),
     }
 
 

@@ -47,9 +47,12 @@ def part(name: str, code: str) -> Part:
     return Part(name, (sys.executable, "-c", code))
 
 
-def test_a_part_that_dies_is_named_and_goes_on_after_the_deadly_case(log: Log) -> None:
+def test_a_part_that_dies_is_named_and_goes_on_after_the_deadly_case(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     others = [part("right", "print('nothing')"), part("hangs", "import time; time.sleep(600)")]
-    assert spread.spread(log, [part("implicit", DEADLY), *others], 3, 16) == 1
+    monkeypatch.setattr(spread, "WORTH", 0.5)
+    assert spread.spread(log, [part("implicit", DEADLY), *others], 3, 8) == 1
     results = {line["case"]: line for line in log.journal.lines("smoke", "result")}
     assert results.keys() == {"a", "b", "deadly", "part hangs"}
     assert "ended its process" in results["deadly"]["error"]
@@ -132,7 +135,6 @@ from benchmarks.gpu import warm
 from benchmarks.gpu.cases import Case
 warm.tasks = lambda: [
     Case("maxpool", "5x4x9", "maxpool 3x3/2 | relu", 1, "bf16", "gradient"),
-    Case("persistent", "5x3x64", "conv 1x1, 24", 1, "bf16", "persistent-64x64x64-4w4s"),
 ]
 print(json.dumps(warm.warm(90)))
 """
@@ -146,10 +148,10 @@ def test_kernels_of_a_bundle_are_found_elsewhere(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         told.append(json.loads(done.stdout))
         if folder.name == "cache":
-            assert carry(told[0]["keys"], folder, tmp_path / "elsewhere") == 3
+            assert carry(told[0]["keys"], folder, tmp_path / "elsewhere") == 2
             shutil.rmtree(folder)
     keys = told[0]["keys"]
-    assert told[0] == {"kernels": 3, "compiled": 3, "keys": keys}
-    assert told[1] == {"kernels": 3, "compiled": 0, "keys": keys}
+    assert told[0] == {"kernels": 2, "compiled": 2, "keys": keys}
+    assert told[1] == {"kernels": 2, "compiled": 0, "keys": keys}
     kinds = {path.suffix for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()}
     assert kinds == {".cubin", ".json"}
