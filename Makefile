@@ -4,8 +4,9 @@
 # make test      the tests
 # make test-all  the tests that are slow too, and all of hypothesis's examples
 # make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
-# make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
-# make test-gpu  the tests alone
+# make gpu-bundle  a folder with all that make gpu needs on a machine with a GPU and no network
+# make gpu       checks and benchmarks on an NVIDIA GPU, in stages; OUT=folder BUDGET=seconds
+# make test-gpu  the tests that need a GPU, and those of the kernels, on a GPU
 # GPU=yes        after any of these: PyTorch with CUDA on a machine where nvidia-smi is not found
 # make lint      style and types
 
@@ -26,7 +27,15 @@ unexport PYTHONDONTWRITEBYTECODE
 GPU ?= $(shell command -v nvidia-smi)
 TORCH_WITHOUT_CUDA ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: venv demo quick test test-all test-weights gpu test-gpu lint format clean
+# Results of make gpu are appended to OUT; it ends within BUDGET seconds.
+OUT ?= build/gpu
+BUDGET ?= 330
+
+# The Python of the bundle's compiled kernels: Triton finds them only if its own version and that of
+# Python are those of the machine with the GPU.  PyTorch 2.11 has Triton 3.6.
+GPU_PYTHON ?= build/gpu-python/bin/python
+
+.PHONY: venv demo quick test test-all test-weights gpu gpu-bundle test-gpu lint format clean
 
 venv: $(TESTED)
 
@@ -71,11 +80,21 @@ test-weights: venv
 		--requirement tests/pretrained/peers/requirements.txt
 	PYTHONPATH=build/peers $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/pretrained/peers
 
-gpu: venv
-	@$(BIN)/python -m benchmarks.gpu $(STAGE) $(if $(AGAIN),--again)
+# Nothing is installed: Python, PyTorch, Triton and NumPy are enough, in a bundle lark too.
+gpu:
+	@$(PYTHON) -m benchmarks.gpu "$(OUT)" --budget $(BUDGET) $(if $(STAGE),--only $(STAGE))
 
-test-gpu:
-	@$(MAKE) --no-print-directory gpu STAGE=test
+gpu-bundle: $(GPU_PYTHON)
+	$(GPU_PYTHON) -m benchmarks.gpu.bundle build/gpu-bundle
+
+build/gpu-python/bin/python:
+	@echo "PyTorch 2.11 and Triton 3.6 are installed into build/gpu-python, 7 GB: some minutes"
+	python3.12 -m venv build/gpu-python
+	build/gpu-python/bin/python -m pip install torch==2.11.0 triton==3.6.0 numpy
+
+test-gpu: venv
+	$(BIN)/python -m pytest -n 0 -W default tests/kernels tests/backends/cuda
+	$(BIN)/python -m pytest -n 0 -W default -m gpu tests
 
 lint: venv
 	$(BIN)/ruff check .
