@@ -10,11 +10,12 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.gpu.cache import carry
-from benchmarks.gpu.journal import FOLDER, Journal
+from benchmarks.gpu.journal import END, FOLDER, Journal
 from benchmarks.gpu.plan import stages
 from benchmarks.gpu.processes import Ended, Start, run
 from benchmarks.gpu.runner import finished
@@ -66,7 +67,8 @@ def starter(journal: Journal, variables: Mapping[str, str]) -> Start:
     def start(command: Sequence[str], limit: float, own: Mapping[str, str]) -> Ended:
         with log.open("ab") as file:
             file.write(f"=== {' '.join(command[1:])}\n".encode())
-        return run(command, limit, {**common, **own}, log, ROOT)
+        end = {END: f"{time.monotonic() + limit:.2f}"}
+        return run(command, limit, {**common, **end, **own}, log, ROOT)
 
     return start
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.cases import Case, implementation, problem
-from benchmarks.gpu.journal import FOLDER, Log, seconds
+from benchmarks.gpu.journal import FOLDER, Log, left
 from benchmarks.gpu.processes import run
 from benchmarks.gpu.smoke import operands
 
@@ -53,7 +53,7 @@ def main() -> int:
     command = [tool, *WATCH, "--metrics", ",".join(METRICS), sys.executable, "-m", __spec__.name]
     for key in log.cases(case.key for case in CASES):
         output.unlink(missing_ok=True)
-        ended = run([*command, key], seconds() / len(CASES) - 1, {}, output, ROOT)
+        ended = run([*command, key], left() / len(CASES) - 1, {}, output, ROOT)
         text = output.read_text(errors="replace")
         kernels = rows(text)
         why = {"error": f"exit code {ended.code}: {text.strip()[-200:]}"}

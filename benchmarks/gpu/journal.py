@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 NAME = "results.jsonl"
-FOLDER, STAGE, SECONDS = "NETSPEC_GPU_FOLDER", "NETSPEC_GPU_STAGE", "NETSPEC_GPU_SECONDS"
-"""Variables of the environment of a stage: the output folder, its name, and its limit."""
+FOLDER, STAGE, END = "NETSPEC_GPU_FOLDER", "NETSPEC_GPU_STAGE", "NETSPEC_GPU_END"
+"""Variables of the environment of a stage: the output folder, its name, and the time on the
+monotonic clock, which all processes share, when it is killed."""
 
 TRIES = 2
 """A stage or a case that failed twice is not tried again."""
@@ -99,6 +100,7 @@ class Log:
         self.journal.add("result", self.stage, case=case, **values)
 
 
-def seconds(default: float = 60.0) -> float:
-    """Return the limit of this stage."""
-    return float(os.environ.get(SECONDS, default))
+def left(default: float = 60.0) -> float:
+    """Return the seconds until this stage is killed."""
+    now = time.monotonic()
+    return float(os.environ.get(END, now + default)) - now

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.gpu.journal import Log, seconds
+from benchmarks.gpu.journal import Log, left
 from benchmarks.gpu.processes import GRACE
 from netspec.timing.agreement import deviation, exact
 from netspec.timing.case import Case
@@ -107,8 +107,7 @@ def timed(
     """
     entries: dict[str, dict[str, Any]] = {}
     for name, child in children.items():
-        left = deadline - TURNS - time.monotonic()
-        entries[name] = child.ask("compile", left)
+        entries[name] = child.ask("compile", deadline - TURNS - time.monotonic())
         if "error" in entries[name]:
             child.end()  # it must not use the GPU while the others are timed
     ready = [name for name, entry in entries.items() if "error" not in entry]
@@ -134,7 +133,7 @@ def timed(
 def main() -> int:
     net, batch, *engines = sys.argv[1:]
     log = Log.of_environment()
-    deadline = time.monotonic() + seconds() - 2
+    deadline = time.monotonic() + left() - 2
     command = [sys.executable, "-m", "benchmarks.gpu.engine"]
     children = {name: Child([*command, name, net, batch]) for name in engines}
     try:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks.gpu.journal import SECONDS, STAGE, TRIES, Journal, Line
+from benchmarks.gpu.journal import STAGE, TRIES, Journal, Line
 from benchmarks.gpu.processes import GRACE, Ended, Start
 
 RESERVE = GRACE + 2.0
@@ -58,8 +58,7 @@ def run(
         limit = min(stage.limit, left)
         journal.add("begin", stage.name, limit=round(limit, 1))
         found = len(journal.lines(stage.name, "result"))
-        variables = {STAGE: stage.name, SECONDS: f"{limit:.1f}"}
-        outcome = start([python, *stage.command], limit, variables)
+        outcome = start([python, *stage.command], limit, {STAGE: stage.name})
         results = journal.lines(stage.name, "result")[found:]
         ended[stage.name] = said = sentence(outcome, results, limit)
         journal.add("end", stage.name, outcome=said, seconds=round(outcome.seconds, 2))

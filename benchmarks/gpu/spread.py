@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.gpu.journal import FOLDER, Log, seconds
+from benchmarks.gpu.journal import FOLDER, Log, left
 from benchmarks.gpu.processes import Ended, run, several
 from netspec.kernels.shipped import FAMILIES
 
@@ -76,7 +76,7 @@ def main() -> int:
     machine = log.journal.lines("probe", "result")
     capability = int(float(machine[-1].get("capability", 9.0)) * 10) if machine else 90
     every, at_once = parts(stage, capability)
-    return spread(log, every, at_once, seconds())
+    return spread(log, every, at_once, left())
 
 
 def spread(log: Log, every: Sequence[Part], at_once: int, limit: float) -> int:
@@ -84,13 +84,13 @@ def spread(log: Log, every: Sequence[Part], at_once: int, limit: float) -> int:
     folder = Path(os.environ.get(FOLDER, "build/gpu"))
     outputs = {part.name: folder / f"{log.stage}-{part.name}.log" for part in every}
 
-    def start(command: Sequence[str], left: float, variables: Mapping[str, str]) -> Ended:
+    def start(command: Sequence[str], granted: float, variables: Mapping[str, str]) -> Ended:
         part = next(part for part in every if part.command == tuple(command))
         total = 0.0
         for _ in range(STARTS):
-            ended = run(command, left - total, variables, outputs[part.name], ROOT)
+            ended = run(command, granted - total, variables, outputs[part.name], ROOT)
             total += ended.seconds
-            if ended.code in (0, None, FOUND) or left - total < WORTH:
+            if ended.code in (0, None, FOUND) or granted - total < WORTH:
                 break
         return Ended(ended.code, total)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu.journal import SECONDS, STAGE, Journal, Log
+from benchmarks.gpu.journal import STAGE, Journal, Log
 from benchmarks.gpu.plan import SECOND, stages
 from benchmarks.gpu.processes import GRACE, Ended
 from benchmarks.gpu.runner import DONE, NEEDED, Stage, finished, run
@@ -30,7 +30,6 @@ class Machine:
 
     def start(self, command: Sequence[str], limit: float, variables: Mapping[str, str]) -> Ended:
         name = variables[STAGE]
-        assert float(variables[SECONDS]) == pytest.approx(limit, abs=0.1)
         self.ran.append(name)
         needed = self.takes(self.stage(name))
         is_killed = needed > limit
