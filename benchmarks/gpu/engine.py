@@ -27,8 +27,8 @@ from typing import Any
 import torch
 
 from benchmarks.gpu.journal import Log
-from benchmarks.gpu.nets import case_of, off
 from benchmarks.gpu.short import Note, ShortList
+from benchmarks.gpu.subject import case_of, off
 from netspec.backends.cuda.implementation import Target
 from netspec.backends.cuda.measure import tuning
 from netspec.backends.tuning import described

@@ -17,14 +17,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.gpu.journal import Log, left
 from benchmarks.gpu.processes import GRACE
-from netspec.timing.agreement import deviation, exact
-from netspec.timing.case import Case
 from netspec.timing.timing import timing
 
 ROUNDS = 5
@@ -32,32 +29,6 @@ TURNS = 6.0
 """Seconds before the limit at which turns begin, with the engines that are ready."""
 
 ROOT = Path(__file__).parents[2]
-PREPARED = ROOT / "prepared.json"
-"""In a bundle, the scales of the weights of each net, which take seconds to compute."""
-
-COMPARED = 2
-"""The number of images whose outputs are compared: in float64, more would take too long."""
-
-
-def case_of(net: str, batch: int, folder: Path, dtype: str = "bfloat16") -> Case:
-    """Return the case of a net on the GPU, with prepared scales if there are any."""
-    case = Case(net, {}, batch, dtype, folder, "cuda")
-    if PREPARED.exists():
-        vars(case)["scales"] = json.loads(PREPARED.read_text(encoding="utf-8"))["scales"][net]
-    return case
-
-
-def off(case: Case, outputs: Sequence[Any]) -> dict[str, float]:
-    """Return the deviation of the outputs of the first images from float64, and the allowed one."""
-    count = min(COMPARED, case.batch)
-    few = replace(case, batch=count)
-    vars(few).update(net=case.net, scales=case.scales)
-    vars(few)["images"] = [image[:count] for image in case.images]
-    found = deviation(few, [y[:count] for y in outputs], exact(few))
-    return {"deviation": found.error, "allowed": found.allowed}
-
-
-# -------------------------------------------------------------------------------- the processes
 
 
 class Child:

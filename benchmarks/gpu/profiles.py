@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.gpu.engine import model_of
 from benchmarks.gpu.journal import Log
-from benchmarks.gpu.nets import case_of
+from benchmarks.gpu.subject import case_of
 from netspec.compiler import backend_of
 from netspec.timing.case import Case
 from netspec.timing.layers import least, profiled

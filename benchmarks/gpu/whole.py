@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.journal import Log
-from benchmarks.gpu.nets import case_of, off
+from benchmarks.gpu.subject import case_of, off
 from netspec.compiler import backend_of
 from netspec.lowering.lowered import lowered
 from netspec.runtime.compiled import Compiled
