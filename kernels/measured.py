@@ -7,7 +7,7 @@ launch whose caller does not name a configuration looks here first: the plan of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from threading import Lock
 from typing import Protocol, TypeVar
@@ -46,14 +46,20 @@ def keep(problem: str, name: str) -> None:
             _store(gpu).write(_tables[gpu])
 
 
-def fastest(problem: str, configurations: Sequence[Configuration]) -> Configuration | None:
-    """Return the fastest of some configurations of a problem, or None if it was not measured."""
+def fastest(
+    problem: str, configurations: Callable[[], Iterable[Configuration]]
+) -> Configuration | None:
+    """Return the fastest configuration of a problem, or None if it was not measured.
+
+    ``configurations`` returns those that the problem can have; it is called only if needed, as
+    this runs at every launch.
+    """
     gpu = current_gpu()
     if gpu is None:
         return None
     with _lock:
         name = _table(gpu).get(problem)
-    return next((one for one in configurations if one.name == name), None)
+    return None if name is None else next((c for c in configurations() if c.name == name), None)
 
 
 def current_gpu() -> str | None:

@@ -85,9 +85,15 @@ def fastest(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configura
 
     It may not fit the layout of operands.
     """
-    known = candidates(geometry, dtype, precision, has_descriptors=True)
-    found = measured.fastest(described(geometry, dtype, precision), known)
-    return found or choose(geometry, dtype, precision)
+    return found(geometry, dtype, precision) or choose(geometry, dtype, precision)
+
+
+def found(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configuration | None:
+    """Return the configuration that a measurement found fastest, or None."""
+    return measured.fastest(
+        described(geometry, dtype, precision),
+        lambda: candidates(geometry, dtype, precision, has_descriptors=True),
+    )
 
 
 def choose(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configuration:

@@ -162,9 +162,7 @@ def launches(
     count = w.shape[0]
     if batch > FEW:
         product = product_of(batch, terms, count)
-        known = configurations.candidates(product, x.dtype, precision, has_descriptors=True)
-        problem = configurations.described(product, x.dtype, precision)
-        if found := measured.fastest(problem, known):
+        if found := configurations.found(product, x.dtype, precision):
             maps = as_map(x), as_map(w), b, as_map(y), product
             return configurations.forward_launches(
                 *maps, relu=relu, precision=precision, configuration=found
@@ -174,7 +172,7 @@ def launches(
             as_map(x), as_map(w), b, [as_map(y)], relu=relu, precision=precision, tile=tile
         )
     problem = described(batch, terms, count, x.dtype)
-    configuration = configuration or measured.fastest(problem, STREAMS)
+    configuration = configuration or measured.fastest(problem, lambda: STREAMS)
     configuration = configuration or choose(count, terms, x.dtype)
     depth = configuration.depth(x.dtype)
     span = blocks(blocks(terms, depth), configuration.splits) * depth

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from netspec.backends.cuda import estimates
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target, write
 from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_relu import ConvRelu
@@ -33,12 +34,17 @@ from netspec.lowering.plan import Ability
 
 
 def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementation]:
-    """Yield every implementation of a convolution; in the first, a model chooses the kernel."""
+    """Yield every implementation of a convolution, the one with the least estimated time first.
+
+    Of netspec's kernels, ``triton`` is the fastest that is known without measuring again.
+    """
     op = _conv(problem)
     windows = geometry(op, problem.inputs, problem.batch)
-    yield TritonConv(target)
-    yield AtenConv(target)
-    yield CudnnConv(target)
+    cudnn, *others = CudnnConv(target), TritonConv(target), AtenConv(target)
+    if target.has_estimates(problem.dtype) and _prefers_cudnn(problem, windows):
+        yield from (cudnn, *others)
+    else:
+        yield from (*others, cudnn)
     for configuration in configurations.candidates(
         windows,
         problem.dtype,
@@ -46,6 +52,13 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
         has_descriptors=target.has_descriptors(problem.dtype, windows.channels, windows.count),
     ):
         yield TritonConv(target, configuration)
+
+
+def _prefers_cudnn(problem: Problem, windows: Geometry) -> bool:
+    """Return True if cuDNN, which computes merged siblings one by one, has the smaller estimate."""
+    writes = [place.count for place in problem.places.writes] if problem.places else [windows.count]
+    cudnn = sum(estimates.cudnn_conv(replace(windows, count=count)) for count in writes)
+    return cudnn < estimates.triton_conv(windows)
 
 
 def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometry:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from netspec.backends.cuda import estimates
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.kernels.conv import configurations
@@ -22,9 +23,13 @@ from netspec.lowering.implementation import Problem, Tensors
 
 
 def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementation]:
-    """Yield every implementation of a layer; in the first, a model chooses the kernel."""
-    yield TritonLinear(target)
-    yield BlasLinear()
+    """Yield every implementation of a layer, the one with the least estimated time first."""
+    layer = problem.batch, problem.inputs[0].elements, problem.output.elements
+    is_estimated = target.has_estimates(problem.dtype)
+    if is_estimated and estimates.blas_fc(*layer) < estimates.triton_fc(*layer):
+        yield from (BlasLinear(), TritonLinear(target))
+    else:
+        yield from (TritonLinear(target), BlasLinear())
     geometry = product(problem.batch, problem)
     if problem.batch <= fc.FEW:
         for stream in fc.STREAMS:

@@ -35,6 +35,11 @@ class Target:
             return "Triton's interpreter computes products in bfloat16 wrongly (triton#11584)"
         return ""
 
+    def has_estimates(self, dtype: torch.dtype) -> bool:
+        """Return True if :mod:`netspec.backends.cuda.estimates` has estimates: for a GPU, and for
+        half precision."""
+        return self.device != "cpu" and dtype.itemsize == 2
+
     def has_descriptors(self, dtype: torch.dtype, *channels: int) -> bool:
         """Return True if tensor descriptors can move maps with these numbers of channels.
 
