@@ -19,6 +19,7 @@ from benchmarks.gpu.plan import stages
 from benchmarks.gpu.short import WAYS, shortened
 from benchmarks.gpu.spread import Part
 from netspec.backends.cuda import CudaBackend
+from netspec.kernels.shipped import FAMILIES
 from tests.forked import compiling
 
 ROOT = Path(__file__).parents[3]
@@ -85,6 +86,11 @@ def test_the_programs_of_parts_exist(stage: str) -> None:
         assert (ROOT / f"{module.replace('.', '/')}.py").exists()
 
 
+def test_every_family_is_a_part() -> None:
+    assert sorted(spread.HARDEST) == sorted(FAMILIES)
+    assert set(spread.NETS) == set(NETS)
+
+
 def test_the_programs_of_stages_exist() -> None:
     for stage in stages():
         assert stage.command[0] == "-m"
@@ -140,6 +146,7 @@ print(json.dumps(warm.warm(90)))
 """
 
 
+@pytest.mark.slow
 def test_kernels_of_a_bundle_are_found_elsewhere(tmp_path: Path) -> None:
     """In two processes, as a process keeps what it has compiled, and in another folder."""
     told = []
