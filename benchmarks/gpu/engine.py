@@ -123,6 +123,8 @@ def serve(
                     # It is timed all the same: a peer is shown and explained, not dropped.
                     said = f"relative error {figures['deviation']:.1e}"
                     figures["disagrees"] = f"{said}, {figures['allowed']:.1e} allowed"
+                elif "incomparable" in figures:
+                    figures["disagrees"] = figures["incomparable"]
                 run = turn(call, timer_of(case.torch_device))
                 say(figures)
             elif run is not None:

@@ -50,6 +50,7 @@ def checked(case: Case, replays: int) -> dict[str, Any]:
         first = _outputs(model, case)
         figures = off(case, first)
         wrong = [] if figures["deviation"] <= figures["allowed"] else ["disagrees with float64"]
+        wrong += [figures["incomparable"]] if "incomparable" in figures else []
         plain = one_by_one(model, case)
         if not _equal(first, plain):
             wrong.append("the graph and plain launches differ")

@@ -16,6 +16,7 @@ from benchmarks.gpu.engine import compiled, makers, serve
 from benchmarks.gpu.journal import Journal, Log
 from benchmarks.gpu.nets import Child, timed
 from benchmarks.gpu.profiles import profile
+from benchmarks.gpu.subject import case_of
 from benchmarks.gpu.whole import checked, one_by_one
 from netspec.timing import machine
 from netspec.timing.case import Case
@@ -51,7 +52,20 @@ for number, word in enumerate(sys.stdin):
 def case(tmp_path: Path) -> Case:
     spec = tmp_path / "tiny.net"
     spec.write_text(SPEC, encoding="utf-8")
-    return Case(str(spec), {}, 3, "float32", tmp_path, "cuda")
+    return case_of(str(spec), 3, tmp_path, "float32")
+
+
+def test_a_case_draws_what_the_bench_draws_on_its_device(case: Case) -> None:
+    bench = Case(case.spec, {}, 3, "float32", case.folder, "cuda")
+    ours, theirs = case.weights(), bench.weights()
+    assert {name: w.shape for name, w in ours.items()} == {n: w.shape for n, w in theirs.items()}
+    assert [x.shape for x in case.images] == [x.shape for x in bench.images]
+    for name, weight in ours.items():
+        assert torch.equal(weight, case.weights()[name])  # the same for every engine
+        if name.endswith("bias"):
+            assert torch.equal(weight, theirs[name])
+        else:  # of 12 to 500 values: a standard deviation is known to a quarter of itself
+            assert 0.5 < float(weight.std() / theirs[name].std()) < 2
 
 
 def test_engines_take_turns_and_one_that_fails_costs_only_itself(tmp_path: Path) -> None:
