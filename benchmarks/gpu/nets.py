@@ -10,6 +10,7 @@ affect all of them.  An engine that is not ready in time is named, and the other
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.gpu.journal import Log, left
-from benchmarks.gpu.processes import GRACE
+from benchmarks.gpu.processes import GRACE, kill, new_mark
 from netspec.timing.timing import timing
 
 ROUNDS = 5
@@ -35,8 +36,10 @@ class Child:
     """An engine in a process; it answers each word that it is sent with a line of JSON."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(command, text=True, cwd=ROOT, **pipes)
+        self.mark, marks = new_mark()
+        how: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        how |= {"cwd": ROOT, "env": os.environ | marks, "start_new_session": True}
+        self.process = subprocess.Popen(command, **how)
         self.answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
@@ -59,8 +62,8 @@ class Child:
             return {"error": f"no answer to {word!r} in time"}
 
     def end(self) -> None:
-        """Kill the process; one that waits for a hung driver is left alone."""
-        self.process.kill()
+        """Kill the process and what it started; one that waits for a hung driver is left alone."""
+        kill(self.process, self.mark)
         self._reader.join(GRACE)
         if not self._reader.is_alive():
             for pipe in (self.process.stdin, self.process.stdout):

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MARK = "NETSPEC_GPU_MARK"
 """The variable by which the descendants of a process are found, also those that left its group."""
@@ -49,10 +49,8 @@ def run(
     At the end, its descendants are killed too.  Their output goes to a file and not to a pipe, so
     that none of them can keep the caller waiting.
     """
-    with _lock:
-        mark = f"{os.getpid()}.{next(_numbers)}"
-    marks = f"{os.environ.get(MARK, '')}/{mark}/"
-    environment = os.environ | dict(variables) | {MARK: marks}
+    mark, marks = new_mark()
+    environment = os.environ | dict(variables) | marks
     started = time.monotonic()
     with output.open("ab") as file:
         process = subprocess.Popen(
@@ -65,11 +63,18 @@ def run(
         code = None
     finally:
         # After Ctrl-C too: the process is in a session of its own and does not get the signal.
-        kill(process, f"/{mark}/")
+        kill(process, mark)
     return Ended(code, time.monotonic() - started)
 
 
-def kill(process: subprocess.Popen[bytes], mark: str) -> None:
+def new_mark() -> tuple[str, dict[str, str]]:
+    """Return a mark, and the variable with it and the marks of the processes above."""
+    with _lock:
+        mark = f"/{os.getpid()}.{next(_numbers)}/"
+    return mark, {MARK: os.environ.get(MARK, "") + mark}
+
+
+def kill(process: subprocess.Popen[Any], mark: str) -> None:
     """Kill a process, its group, and all processes whose environment has the mark."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
