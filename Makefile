@@ -4,6 +4,7 @@
 # make test      the tests
 # make test-all  the tests that are slow too, and all of hypothesis's examples
 # make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
+# make gate      tests of compiled kernels with the Triton and the PyTorch of GATE, in build/gate
 # make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
 # make test-gpu  the tests alone
 # GPU=yes        after any of these: PyTorch with CUDA on a machine where nvidia-smi is not found
@@ -26,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 GPU ?= $(shell command -v nvidia-smi)
 TORCH_WITHOUT_CUDA ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: venv demo quick test test-all test-weights gpu test-gpu lint format clean
+.PHONY: venv demo quick test test-all test-weights gate gpu test-gpu lint format clean
 
 venv: $(TESTED)
 
@@ -70,6 +71,19 @@ test-weights: venv
 	$(BIN)/python -m pip install --quiet --no-deps --target build/peers --upgrade \
 		--requirement tests/pretrained/peers/requirements.txt
 	PYTHONPATH=build/peers $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/pretrained/peers
+
+# Where PyTorch's own index cannot be reached, the gate runs with the PyTorch that is installed:
+# PyPI's comes with CUDA.
+GATE_TRITON := 3.6.0
+GATE_TORCH := 2.11.0
+gate: venv
+	@$(BIN)/python -m pip install --quiet --no-deps --target build/gate --upgrade \
+		triton==$(GATE_TRITON)
+	@$(BIN)/python -m pip install --quiet --no-deps --target build/gate --upgrade --retries 1 \
+		--index-url $(TORCH_WITHOUT_CUDA) torch==$(GATE_TORCH) || \
+		echo "torch $(GATE_TORCH) cannot be reached: the gate uses the PyTorch that is installed"
+	PYTHONPATH=build/gate $(BIN)/python -W error -m tests.imported
+	PYTHONPATH=build/gate $(BIN)/python -m pytest -n 0 @tests/gate.txt
 
 gpu: venv
 	@$(BIN)/python -m benchmarks.gpu $(STAGE) $(if $(AGAIN),--again)

@@ -100,7 +100,7 @@ def described(problem: Problem) -> str:
     if problem.places is None:
         return line
     reads, writes = (
-        ", ".join(f"{place.count} from {place.start} of {place.width}" for place in places)
+        ", ".join(f"{place.channels} from {place.start} of {place.width}" for place in places)
         for places in (problem.places.reads, problem.places.writes)
     )
     return f"{line}, reads channels {reads}, writes {writes}"
