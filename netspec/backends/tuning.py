@@ -62,6 +62,8 @@ class Tuning:
             if not outcomes.keys() >= set(names):
                 self._report_others()
                 outcomes = dict(measure())
+                if any(str(one).startswith("OutOfMemoryError") for one in outcomes.values()):
+                    return outcomes  # not stored: with more free memory it may run
                 # Read again: another process may have written during the measurement.
                 self._store.write({**self._store.read(), name: outcomes})
         return {implementation: outcomes[implementation] for implementation in names}
