@@ -4,6 +4,7 @@
 # make test      the tests
 # make test-all  the tests that are slow too, and all of hypothesis's examples
 # make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
+# make gate      tests of compiled kernels with the Triton and the PyTorch of GATE, in build/gate
 # make gpu-bundle  a folder with all that make gpu needs on a machine with a GPU and no network
 # make gpu       checks and benchmarks on an NVIDIA GPU, in stages; OUT=folder BUDGET=seconds
 # make test-gpu  the tests that need a GPU, and those of the kernels, on a GPU
@@ -35,7 +36,7 @@ BUDGET ?= 330
 # Python are those of the machine with the GPU.  PyTorch 2.11 has Triton 3.6.
 GPU_PYTHON ?= build/gpu-python/bin/python
 
-.PHONY: venv demo quick test test-all test-weights gpu gpu-bundle test-gpu lint format clean
+.PHONY: venv demo quick test test-all test-weights gate gpu gpu-bundle test-gpu lint format clean
 
 venv: $(TESTED)
 
@@ -79,6 +80,19 @@ test-weights: venv
 	$(BIN)/python -m pip install --quiet --no-deps --target build/peers --upgrade \
 		--requirement tests/pretrained/peers/requirements.txt
 	PYTHONPATH=build/peers $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/pretrained/peers
+
+# Where PyTorch's own index cannot be reached, the gate runs with the PyTorch that is installed:
+# PyPI's comes with CUDA.
+GATE_TRITON := 3.6.0
+GATE_TORCH := 2.11.0
+gate: venv
+	@$(BIN)/python -m pip install --quiet --no-deps --target build/gate --upgrade \
+		triton==$(GATE_TRITON)
+	@$(BIN)/python -m pip install --quiet --no-deps --target build/gate --upgrade --retries 1 \
+		--index-url $(TORCH_WITHOUT_CUDA) torch==$(GATE_TORCH) || \
+		echo "torch $(GATE_TORCH) cannot be reached: the gate uses the PyTorch that is installed"
+	PYTHONPATH=build/gate $(BIN)/python -W error -m tests.imported
+	PYTHONPATH=build/gate $(BIN)/python -m pytest -n 0 @tests/gate.txt
 
 # Nothing is installed: Python, PyTorch, Triton and NumPy are enough, in a bundle lark too.
 gpu:

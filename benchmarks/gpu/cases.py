@@ -57,12 +57,19 @@ POINTWISE = (
     ("7x7x832", "conv 1x1, 384 | relu"),
     ("5x3x64", "conv 1x1, 24, bias=off"),
 )
+TILED = (
+    ("20x19x128", "conv 3x3, 136, pad=1 | relu"),
+    ("9x7x64", "conv 3x3, 24, pad=(1, 1, 1, 2)"),
+    ("13x5x96", "conv 3x1, 40"),
+    ("11x10x64", "conv 2x3, 72, dilation=2x1, bias=off | relu"),
+)
 ROWS = {
     "implicit": CONVOLUTIONS,
     "packed": FIRST_LAYERS,
     "split": CONVOLUTIONS[1:5],
     "pointwise": POINTWISE,
     "persistent": (*POINTWISE[1:], ("9x7x40", "conv 1x1, 24 | relu")),
+    "tiled": TILED,
     "input_gradient": (*CONVOLUTIONS, POINTWISE[0]),
     "weight_gradient": (*CONVOLUTIONS, FIRST_LAYERS[1], POINTWISE[0]),
     "fc": (("3x5x7", "fc 9"), ("2x2x256", "fc 130 | relu"), ("1x1x1024", "fc 77, bias=off")),

@@ -17,6 +17,7 @@ from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem
 
 WAYS = 4
+MEASURED_ONLY = ("tiled", "persistent")
 
 Note = Callable[[Problem, Outcomes], None]
 
@@ -43,9 +44,9 @@ class ShortList(CudaBackend):
 
 
 def shortened(
-    problem: Problem, implementations: Sequence[CudaImplementation]
+    problem: Problem, implementations: Sequence[CudaImplementation], ways: int = WAYS
 ) -> list[CudaImplementation]:
-    """Return at most :data:`WAYS` of the implementations, the preferred one first."""
+    """Return at most ``ways`` of the implementations, the preferred one first."""
     named = [one for one in implementations if "-" not in one.name]
     tiled = [one for one in implementations if "-" in one.name]
     if isinstance(problem.op, WindowOperator) and tiled:
@@ -53,12 +54,15 @@ def shortened(
         chosen = configurations.choose(windows, problem.dtype, "ieee")
         product = packed.product(windows) if packed.fits(windows) else implicit.product(windows)
 
-        ranks: dict[str, tuple[bool, float]] = {}
+        ranks: dict[str, tuple[bool, bool, float]] = {}
         for one in tiled:
             known = one.configuration if isinstance(one, TritonConv) else None
             if known is not None and known != chosen:
-                # First tiles of other kernels than the chosen one, then its other tiles.
+                # First kernels that only a measurement can choose, then tiles of other kernels
+                # than the chosen one, then its other tiles.
+                is_chosen_alone = known.kernel not in MEASURED_ONLY
                 is_same = known.kernel == chosen.kernel
-                ranks[one.name] = is_same, tiles.estimate(product, known.tile)
+                estimate = tiles.estimate(product, known.tile)
+                ranks[one.name] = is_chosen_alone, is_same, estimate
         tiled = sorted((one for one in tiled if one.name in ranks), key=lambda x: ranks[x.name])
-    return [*named, *tiled][:WAYS]
+    return [*named, *tiled][:ways]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from netspec.kernels import measured
-from netspec.kernels.conv import implicit, packed, persistent, pointwise, split, tiles
+from netspec.kernels.conv import implicit, packed, persistent, pointwise, split, tiled, tiles
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import Launch
@@ -26,6 +26,7 @@ KERNELS: dict[str, ModuleType] = {
     "split": split,
     "pointwise": pointwise,
     "persistent": persistent,
+    "tiled": tiled,
 }
 """The modules of the forward kernels by name; each has a function ``launches``."""
 
@@ -47,7 +48,7 @@ class Configuration:
 
     def fits(self, x: Tensor, w: Tensor, y: Tensor) -> bool:
         """Return True if the kernel can run with the layout of these operands."""
-        return self.kernel != "persistent" or persistent.fits(x, w, y)
+        return self.kernel not in ("persistent", "tiled") or persistent.fits(x, w, y)
 
 
 def candidates(
@@ -69,6 +70,8 @@ def candidates(
             kernels["persistent"] = persistent.TILES[kind]
     else:
         kernels = {"implicit": implicit.TILES[kind]}
+        if has_descriptors:
+            kernels["tiled"] = tuple(tiled.candidates(geometry, kind))
     kernels["split"] = tuple(split.candidates(implicit.product(geometry), kind))
     if packed.fits(geometry):
         kernels["packed"] = packed.TILES[kind]

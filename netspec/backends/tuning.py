@@ -62,6 +62,8 @@ class Tuning:
             if not outcomes.keys() >= set(names):
                 self._report_others()
                 outcomes = dict(measure())
+                if any(str(one).startswith("OutOfMemoryError") for one in outcomes.values()):
+                    return outcomes  # not stored: with more free memory it may run
                 # Read again: another process may have written during the measurement.
                 self._store.write({**self._store.read(), name: outcomes})
         return {implementation: outcomes[implementation] for implementation in names}
@@ -100,7 +102,7 @@ def described(problem: Problem) -> str:
     if problem.places is None:
         return line
     reads, writes = (
-        ", ".join(f"{place.count} from {place.start} of {place.width}" for place in places)
+        ", ".join(f"{place.channels} from {place.start} of {place.width}" for place in places)
         for places in (problem.places.reads, problem.places.writes)
     )
     return f"{line}, reads channels {reads}, writes {writes}"

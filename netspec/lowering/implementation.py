@@ -23,15 +23,15 @@ Tensors = Mapping[str, Tensor]
 
 
 class Place(NamedTuple):
-    """The channels of a value in a buffer: ``count`` channels from ``start`` of ``width``."""
+    """The channels of a value in a buffer: ``channels`` from ``start`` of ``width``."""
 
-    count: int
+    channels: int
     start: int
     width: int
 
     @property
     def is_whole(self) -> bool:
-        return self.count == self.width
+        return self.channels == self.width
 
 
 @dataclass(frozen=True)

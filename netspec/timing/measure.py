@@ -170,8 +170,8 @@ def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Ent
         return entry | {"note": engine.note}, call
     said = f"relative error {off.error:.1e}, {off.allowed:.1e} allowed"
     if other := engine.alternative(case):
-        entry, call = compiled(other, case, expected)
-        return entry | {"note": f"{other.note} ({said})"}, call
+        entry, its_call = compiled(other, case, expected)
+        return entry | {"note": f"{other.note} ({said})"}, its_call
     return entry | {"error": f"disagrees: {said}"}, None
 
 

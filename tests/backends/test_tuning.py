@@ -90,6 +90,14 @@ def test_one_that_does_not_run_is_not_tried_again() -> None:
     assert chosen["a"].failures == {"onednn": "RuntimeError: no engine"}
 
 
+def test_one_that_lacked_memory_is_tried_again() -> None:
+    outcomes: dict[str, float | str] = {"onednn": "OutOfMemoryError: 3 GiB", "torch": 2e-3}
+    measure = Measuring(**outcomes)
+    for _ in range(2):
+        assert Tuning("cpu", {}).times(PROBLEM, IMPLEMENTATIONS, measure) == outcomes
+    assert measure.count == 2
+
+
 @pytest.mark.parametrize(
     "content",
     [

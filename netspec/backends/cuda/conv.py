@@ -56,7 +56,9 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
 
 def _prefers_cudnn(problem: Problem, windows: Geometry) -> bool:
     """Return True if cuDNN, which computes merged siblings one by one, has the smaller estimate."""
-    writes = [place.count for place in problem.places.writes] if problem.places else [windows.count]
+    writes = (
+        [place.channels for place in problem.places.writes] if problem.places else [windows.count]
+    )
     cudnn = sum(estimates.cudnn_conv(replace(windows, count=count)) for count in writes)
     return cudnn < estimates.triton_conv(windows)
 

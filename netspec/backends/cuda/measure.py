@@ -112,7 +112,7 @@ def operands(problem: Problem, make: Callable[..., Tensor]) -> tuple[list[Tensor
 
     def at(place: Place, shape: Shape) -> Tensor:
         whole = make(problem.batch, *shape[:-1], place.width)
-        return whole.narrow(-1, place.start, place.count)
+        return whole.narrow(-1, place.start, place.channels)
 
     places = problem.places or Places(
         tuple(Place(shape.channels, 0, shape.channels) for shape in problem.inputs),

@@ -155,7 +155,7 @@ def test_every_configuration_runs_as_named_or_does_not_fit(kernel: int, places: 
         if not isinstance(implementation, TritonConv) or implementation.configuration is None:
             continue
         if implementation.misfit(packed, [x], y):
-            assert implementation.configuration.kernel == "persistent"
+            assert implementation.configuration.kernel in ("persistent", "tiled")
             continue
         launches = implementation.bind(asked, packed, [x], y)
         run = {call.kernel.fn.__module__.rpartition(".")[2] for call in launches}  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.gpu.cases import ARITHMETIC, NETS, ROWS, Case, cases, implementations, problem
-from netspec.kernels.conv import implicit, packed, persistent, pointwise
+from netspec.kernels.conv import implicit, packed, persistent, pointwise, tiled
 from netspec.kernels.fc import forward as fc
 from netspec.kernels.shipped import FAMILIES
 
@@ -33,7 +33,13 @@ def test_those_with_8_warps_come_first() -> None:
     assert len(names) == len(implicit.TILES["half"])
 
 
-TILES = {"implicit": implicit, "packed": packed, "pointwise": pointwise, "persistent": persistent}
+TILES = {
+    "implicit": implicit,
+    "packed": packed,
+    "pointwise": pointwise,
+    "persistent": persistent,
+    "tiled": tiled,
+}
 
 
 @pytest.mark.parametrize("family", TILES)
