@@ -33,7 +33,7 @@ OUT ?= build/gpu
 BUDGET ?= 330
 
 # The Python of the bundle's compiled kernels: Triton finds them only if its own version and that of
-# Python are those of the machine with the GPU.  PyTorch 2.11 has Triton 3.6.
+# Python are those of the machine with the GPU.
 GPU_PYTHON ?= build/gpu-python/bin/python
 
 .PHONY: venv demo quick test test-all test-weights gate gpu gpu-bundle test-gpu lint format clean
@@ -102,9 +102,10 @@ gpu-bundle: $(GPU_PYTHON)
 	$(GPU_PYTHON) -m benchmarks.gpu.bundle build/gpu-bundle
 
 build/gpu-python/bin/python:
-	@echo "PyTorch 2.11 and Triton 3.6 are installed into build/gpu-python, 7 GB: some minutes"
+	@echo "PyTorch with CUDA and Triton are installed into build/gpu-python, 5 GB: some minutes"
 	python3.12 -m venv build/gpu-python
-	build/gpu-python/bin/python -m pip install torch==2.11.0 triton==3.6.0 numpy
+	build/gpu-python/bin/python -m pip install \
+		torch==$(GATE_TORCH) triton==$(GATE_TRITON) numpy
 
 test-gpu: venv
 	$(BIN)/python -m pytest -n 0 -W default tests/kernels tests/backends/cuda
