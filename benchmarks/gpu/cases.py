@@ -71,7 +71,7 @@ ROWS = {
     "persistent": (*POINTWISE[1:], ("9x7x40", "conv 1x1, 24 | relu")),
     "tiled": TILED,
     "input_gradient": (*CONVOLUTIONS, POINTWISE[0]),
-    "weight_gradient": (*CONVOLUTIONS, FIRST_LAYERS[1], POINTWISE[0]),
+    "weight_gradient": (FIRST_LAYERS[1], FIRST_LAYERS[3], CONVOLUTIONS[4], POINTWISE[1]),
     "fc": (("3x5x7", "fc 9"), ("2x2x256", "fc 130 | relu"), ("1x1x1024", "fc 77, bias=off")),
     "sums": (("8x9x300", "conv 3x3, 9"), ("31x29x8", "conv 3x3, 4"), ("29x31x40", "gap")),
     "lrn": (
@@ -107,7 +107,8 @@ ROWS = {
 """Sizes and rows of each family of :data:`~netspec.kernels.shipped.FAMILIES`."""
 
 BACKWARD = ("input_gradient", "weight_gradient", "sums", "lrn", "maxpool", "avgpool", "subsample")
-"""The families whose gradients are checked."""
+"""The families whose gradients are checked: all of an operator at once, also in the two of
+convolutions, which therefore have different sizes."""
 
 NETS = ("alexnet", "vgg16_3", "googlenet")
 REAL = {
