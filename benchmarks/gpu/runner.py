@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from benchmarks.gpu.journal import STAGE, TRIES, Journal, Line
@@ -40,13 +41,14 @@ def run(
     *,
     python: str = "python3",
     clock: Callable[[], float] = time.monotonic,
-    say: Callable[[str], None] = lambda line: print(line, flush=True),
+    say: Callable[[str], None] | None = None,
 ) -> int:
     """Run the stages that are not done; return the exit code.
 
     It is 0 if all stages are done and right, 3 if some are left out, and 1 if one failed or found
     something wrong.
     """
+    say = say or printed
     began = clock()
     left_out: list[str] = []
     ended: dict[str, str] = {}
@@ -69,6 +71,12 @@ def run(
     seconds = round(clock() - began, 1)
     journal.add("call", "", budget=budget, seconds=seconds, left_out=left_out)
     return report(stages, journal, budget, seconds, left_out, say)
+
+
+def printed(line: str) -> None:
+    """Print a line; if nobody reads it any more, the stages go on all the same."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def waiting(stages: Sequence[Stage], journal: Journal) -> Iterator[Stage]:

@@ -144,3 +144,16 @@ def test_a_wrong_result_is_named_and_is_not_measured_again(tmp_path: Path) -> No
     assert machine.said[-1] == "wrong results in: wrong"
     assert machine.call(every, 100)[0] == 1
     assert machine.ran == [NEEDED, "wrong"]
+
+
+def test_a_reader_that_is_gone_does_not_stop_the_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*lines: object, **how: object) -> None:
+        raise BrokenPipeError
+
+    machine = Machine(tmp_path, usual)
+    machine.every = LIST
+    monkeypatch.setattr("builtins.print", refuse)
+    assert run(LIST, machine.journal, 100, machine.start, clock=lambda: machine.now) == 0
+    assert machine.ran == [NEEDED, "a", "b", "c"]
