@@ -43,7 +43,7 @@ TILES: tiles.Tiles = {
         ProductTile(128, 64, 32, warps=4, stages=4),
     ),
     "tf32": (ProductTile(128, 64, 32, warps=4, stages=3),),
-    "ieee": (ProductTile(64, 64, 16, warps=4, stages=3),),
+    "ieee": (ProductTile(64, 64, 16, warps=8, stages=3),),
     "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
 
