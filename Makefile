@@ -4,8 +4,10 @@
 # make test      the tests
 # make test-all  the tests that are slow too, all of hypothesis's examples, and test-weights
 # make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
-# make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
-# make test-gpu  the tests alone
+# make gate      tests of compiled kernels with the Triton and the PyTorch of GATE, in build/gate
+# make gpu-bundle  a folder with all that make gpu needs on a machine with a GPU and no network
+# make gpu       checks and benchmarks on an NVIDIA GPU, in stages; OUT=folder BUDGET=seconds
+# make test-gpu  the tests that need a GPU, and those of the kernels, on a GPU
 # GPU=yes        after any of these: PyTorch with CUDA on a machine where nvidia-smi is not found
 # make lint      style and types
 
@@ -26,7 +28,15 @@ unexport PYTHONDONTWRITEBYTECODE
 GPU ?= $(shell command -v nvidia-smi)
 TORCH_WITHOUT_CUDA ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: venv demo quick test test-all test-weights gpu test-gpu lint format clean
+# Results of make gpu are appended to OUT; it ends within BUDGET seconds.
+OUT ?= build/gpu
+BUDGET ?= 330
+
+# The Python of the bundle's compiled kernels: Triton finds them only if its own version and that of
+# Python are those of the machine with the GPU.
+GPU_PYTHON ?= build/gpu-python/bin/python
+
+.PHONY: venv demo quick test test-all test-weights gate gpu gpu-bundle test-gpu lint format clean
 
 venv: $(TESTED)
 
@@ -75,11 +85,35 @@ test-weights: venv
 		--requirement tests/pretrained/peers/requirements.txt
 	PYTHONPATH=build/peers $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/pretrained/peers
 
-gpu: venv
-	@$(BIN)/python -m benchmarks.gpu $(STAGE) $(if $(AGAIN),--again)
+# Where PyTorch's own index cannot be reached, the gate runs with the PyTorch that is installed:
+# PyPI's comes with CUDA.
+GATE_TRITON := 3.6.0
+GATE_TORCH := 2.11.0
+gate: venv
+	@$(BIN)/python -m pip install --quiet --no-deps --target build/gate --upgrade \
+		triton==$(GATE_TRITON)
+	@$(BIN)/python -m pip install --quiet --no-deps --target build/gate --upgrade --retries 1 \
+		--index-url $(TORCH_WITHOUT_CUDA) torch==$(GATE_TORCH) || \
+		echo "torch $(GATE_TORCH) cannot be reached: the gate uses the PyTorch that is installed"
+	PYTHONPATH=build/gate $(BIN)/python -W error -m tests.imported
+	PYTHONPATH=build/gate $(BIN)/python -m pytest -n 0 @tests/gate.txt
 
-test-gpu:
-	@$(MAKE) --no-print-directory gpu STAGE=test
+# Nothing is installed: Python, PyTorch, Triton and NumPy are enough, in a bundle lark too.
+gpu:
+	@$(PYTHON) -m benchmarks.gpu "$(OUT)" --budget $(BUDGET) $(if $(STAGE),--only $(STAGE))
+
+gpu-bundle: $(GPU_PYTHON)
+	$(GPU_PYTHON) -m benchmarks.gpu.bundle build/gpu-bundle
+
+build/gpu-python/bin/python:
+	@echo "PyTorch with CUDA and Triton are installed into build/gpu-python, 5 GB: some minutes"
+	python3.12 -m venv build/gpu-python
+	build/gpu-python/bin/python -m pip install \
+		torch==$(GATE_TORCH) triton==$(GATE_TRITON) numpy
+
+test-gpu: venv
+	$(BIN)/python -m pytest -n 0 -W default tests/kernels tests/backends/cuda
+	$(BIN)/python -m pytest -n 0 -W default -m gpu tests
 
 lint: venv
 	$(BIN)/ruff check .

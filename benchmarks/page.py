@@ -1,4 +1,4 @@
-"""Sections of docs/performance.md: nets on a CPU, LRN, accuracy, loading, nets on a GPU."""
+"""Sections of docs/performance.md: nets on a CPU, LRN, accuracy, loading."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from math import exp, fsum, log
 from typing import Any
 
 from benchmarks import plots
-from netspec.timing import DEVICES, PEERS
+from netspec.timing import PEERS
 
 OURS = "netspec"
-STEPS = (OURS, "eager", "compile")
 NOTHING = "–"
 """The cell of a figure that was not measured."""
 
@@ -119,58 +118,6 @@ def of_peers(cases: Sequence[Figures]) -> str:
     versions = {entry["name"]: entry["version"] for case in cases for entry in case["engines"]}
     known = [name for name in (OURS, *PEERS[-2:]) if versions.get(name)]
     return "".join(f", {name} {versions[name]}" for name in known)
-
-
-GPU_INTRODUCTION = """\
-## Whole nets on a GPU
-
-`make gpu` runs these in bf16: `netspec bench --device cuda` ([bench.md](bench.md)), and training
-steps by `benchmarks/steps.py` (forward, backward and SGD on images that are already on the GPU,
-replayed as a CUDA graph). `inductor` and `compile` are `torch.compile` with maximum tuning. Times
-are medians in milliseconds per batch; **ratio** is the time of the best peer divided by netspec's.
-"""
-
-
-def stages(measured: Sequence[Figures], kernels: Sequence[Figures]) -> Iterator[str]:
-    """Yield a section for each GPU: nets, training steps, tests and plots."""
-    if measured:
-        yield GPU_INTRODUCTION
-    layers = {figures["machine"]["gpu"]: figures for figures in kernels}
-    for figures in measured:
-        machine, answers = figures["machine"], answers_of(figures)
-        yield f"### {machine['gpu']}\n"
-        versions = ", ".join(f"{name} {value}" for name, value in machine.items())
-        dates = sorted(stage["date"] for stage in figures["stages"].values())
-        yield f"Measured from {dates[0]} to {dates[-1]}: {versions}.\n"
-        peers = DEVICES["cuda"]
-        heads = ["net", "batch", OURS, *peers, "floor", "best peer", "ratio"]
-        cases = [
-            case for name in answers if name.startswith("nets-") for case in answers[name]["cases"]
-        ]
-        rows = (net_row(case["spec"], case["batch"], case, peers) for case in cases)
-        yield from table(heads, rows)
-        heads = ["training step", "batch", *STEPS, "floor", "ratio"]
-        steps = [answers[name] for name in answers if name.startswith("steps-")]
-        yield from table(heads, map(step_row, steps))
-        tests = ([name, answers[name]] for name in answers if name.startswith("test-"))
-        yield from table(["tests", "outcome"], tests)
-        for name, title in plots.titles(figures, layers.get(machine["gpu"])).items():
-            yield f"![{title}](images/{name})\n"
-
-
-def answers_of(figures: Figures) -> dict[str, Any]:
-    """Return the result of each stage of `make gpu` by name, in the order of the file."""
-    return {name: stage["answer"] for name, stage in figures["stages"].items()}
-
-
-def step_row(case: Figures) -> list[str]:
-    """Return the row of the training steps of a net at a batch size."""
-    engines = case["engines"]
-    cells = [median({"error": None} | engines[name]) for name in STEPS]
-    times = {name: e["median_ms"] for name, e in engines.items() if "median_ms" in e}
-    ours = times.pop(OURS, None)
-    ratio = f"{min(times.values()) / ours:.2f}×" if ours and times else NOTHING
-    return [case["net"], str(case["batch"]), *cells, number(case["floor_ms"]), ratio]
 
 
 LRN_INTRODUCTION = """\

@@ -12,6 +12,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
 
 from benchmarks import plots
+from benchmarks.gpu.page import sections
 from benchmarks.layers import (
     BATCHES,
     DIRECTIONS,
@@ -31,7 +32,6 @@ from benchmarks.page import (
     loading_tables,
     lrn_tables,
     number,
-    stages,
     summary,
     table,
     whole_nets,
@@ -129,7 +129,7 @@ def page(
     if not (kernels or gpu):
         parts.append(NOT_MEASURED)
     parts += [*whole_nets(nets), *lrn_tables(lrn), *accuracy_tables(accuracy)]
-    parts += [*loading_tables(loading), *stages(gpu, kernels)]
+    parts += [*loading_tables(loading), *sections(gpu, kernels)]
     if kernels:
         parts.append(LAYERS)
     for figures in kernels:

@@ -60,14 +60,16 @@ def compile(launch: Launch, capability: int) -> Any:
     with knobs.compilation.scope():
         # line tables contain paths of this machine, which must not get into artifacts
         knobs.compilation.disable_line_info = True
-        return triton.compile(source(launch), target=_target(capability), options=_options(launch))
+        ahead = source(launch, capability)
+        return triton.compile(ahead, target=_target(capability), options=_options(launch))
 
 
 def key(launch: Launch, capability: int) -> str:
     """Return the key of a launch in Triton's cache, for a GPU of this capability."""
     backend = make_backend(_target(capability))
     options = backend.parse_options(_options(launch))
-    text = get_cache_key(source(launch), backend, options, get_cache_invalidating_env_vars())
+    ahead = source(launch, capability)
+    text = get_cache_key(ahead, backend, options, get_cache_invalidating_env_vars())
     return sha256(text.encode()).hexdigest()
 
 
@@ -79,20 +81,21 @@ def _options(launch: Launch) -> dict[str, Any]:
     return {"num_warps": launch.warps, "num_stages": launch.stages, **OPTIONS}
 
 
-def source(launch: Launch) -> ASTSource:
-    """Return the specialised source of a launch.
+def source(launch: Launch, capability: int) -> ASTSource:
+    """Return the specialised source of a launch, as Triton makes it for a real launch.
 
-    It must be exactly what Triton makes of a real launch, since it is part of the cache key.
+    It is part of the cache key.  Triton's own function makes it, because its entries for arguments
+    that are compiled in differ between versions: 3.6 has none, 3.9 has an empty one for each.
     """
-    signature, constants, attributes = {}, {}, {}
-    for place, parameter in enumerate(launch.kernel.params):
-        name, value = parameter.name, launch.arguments[parameter.name]
-        kind, mark = ("constexpr", "") if parameter.is_constexpr else specialization(value)
-        signature[name] = kind
-        if kind == "constexpr":
-            constants[name] = value
-        if mark is not None:
-            attributes[(place,)] = [["tt.divisibility", 16]] if mark == DIVISIBLE else []
+    arguments = {p.name: launch.arguments[p.name] for p in launch.kernel.params}
+    specialised = [
+        ("constexpr", arguments[p.name]) if p.is_constexpr else specialization(arguments[p.name])
+        for p in launch.kernel.params
+    ]
+    backend = make_backend(_target(capability))
+    _, signature, constants, attributes = launch.kernel._pack_args(
+        backend, _options(launch), arguments, specialised, None
+    )
     return ASTSource(launch.kernel, signature, constants, attributes)
 
 
@@ -100,11 +103,11 @@ DIVISIBLE = "D"
 """Triton's mark for an address or a number that is divisible by 16."""
 
 
-def specialization(value: Any) -> tuple[str, str | None]:
+def specialization(value: Any) -> tuple[str, Any]:
     """Return the type that Triton gives a run-time argument, and its mark.
 
-    The mark is :data:`DIVISIBLE`; or empty, if the number is not divisible by 16; or None, if
-    values of this type have no mark.
+    The mark is :data:`DIVISIBLE`; or empty, if the number is not divisible by 16; or the value
+    itself, if it is compiled in; or None, if values of this type have no mark.
     """
     if isinstance(value, Tensor):
         address = 0 if value.device.type == "meta" else value.untyped_storage().data_ptr()
@@ -114,7 +117,7 @@ def specialization(value: Any) -> tuple[str, str | None]:
         block = ", ".join(map(str, value.block_shape))
         return f"tensordesc<{_NAMES[str(value.base.dtype)]}[{block}]>", None
     if value is None or (isinstance(value, int) and value == 1 and value is not True):
-        return "constexpr", ""
+        return "constexpr", value
     if isinstance(value, bool):
         return "u1", None
     if isinstance(value, int):

@@ -24,6 +24,7 @@ from netspec.kernels.conv import (
     persistent,
     pointwise,
     split,
+    tiled,
     weight_gradient,
 )
 from netspec.kernels.fc import forward as fc
@@ -44,6 +45,7 @@ FAMILIES: dict[str, tuple[ModuleType, ...]] = {
     "split": (split,),
     "pointwise": (pointwise,),
     "persistent": (persistent,),
+    "tiled": (tiled,),
     "input_gradient": (input_gradient,),
     "weight_gradient": (weight_gradient,),
     "fc": (fc,),
@@ -58,7 +60,7 @@ FAMILIES: dict[str, tuple[ModuleType, ...]] = {
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 CAPABILITIES = (80, 90)
-ONLY_ON = {"persistent": (90,)}
+ONLY_ON = {"persistent": (90,), "tiled": (90,)}
 """Families that support only some of the targets."""
 
 PRODUCTS = ("HGMMA", "HMMA", "FFMA")

@@ -3,23 +3,24 @@
     y[m, o] = act(b[o] + p[0, m, o] + p[1, m, o] + ...)       few parts of many values: products
     y[j] = (p[0, j] + p[1, j] + ...) / divisor                many parts of few values: pixels
 
-There are no atomic additions, so the result is the same each time.  The parts have the type of the
-accumulator.  If there are few parts, each is read once, 16 bytes per thread; if there are many, a
-program reads 32 at a time.
+There are no atomic additions, so the result is the same each time.  If there are few parts, each is
+read once, 16 bytes per thread; if there are many, a program reads 32 at a time.  The sum of one
+part is the bias and the ReLU after a convolution of another library; y may be that part.
 
 The kernels' parameters, with sizes:
 
-    parts_ptr       [parts, rows, count], or [parts, columns]; contiguous
+    parts_ptr       [parts, rows, count], rows parts_pitch apart; or [parts, columns], contiguous
     b_ptr           [count], or None
     y_ptr           [rows, count], its rows y_pitch apart, or [columns]; written
+    parts_pitch     elements from a row of a part to the next
+    parts_step      elements from a part to the next
     y_pitch         elements from a row of y to the next
-    size            rows x count
+    rows            number of rows
     count, columns  values of a row of y
     parts, divisor  number of parts, and divisor of their sum
     RELU            true if negative sums become 0
     ACCUMULATOR     type of the sums
-    BLOCK           values of y that a program adds up
-    ROWS, COLUMNS   parts and values that a program reads at a time
+    ROWS, COLUMNS   rows and values of a row, or parts and values, that a program reads at a time
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, accumulator_dtype, relu
-from netspec.kernels.launch import MULTIPROCESSORS, Launch, blocks
+from netspec.kernels.arithmetic import accumulator, accumulator_dtype, finished
+from netspec.kernels.launch import MULTIPROCESSORS, Launch, blocks, power_of_two
 
 # --------------------------------------------------------------------------------- configurations
 
-BLOCK = 512
-"""Values of y that a program adds up."""
+BLOCK = 2048
+"""Bytes of a part that a program reads at a time: 16 per thread."""
 
 PROGRAMS = 2 * MULTIPROCESSORS
 """Number of programs that fill a GPU."""
@@ -60,22 +61,22 @@ def parts_of(pixels: int, programs: int, block: int) -> int:
 
 @triton.jit
 def sum_parts(
-    parts_ptr, b_ptr, y_ptr, y_pitch, size, count, parts,
-    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr,
+    parts_ptr, b_ptr, y_ptr, parts_pitch, parts_step, y_pitch, rows, count, parts,
+    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Compute BLOCK values of y; parts is [parts, size], and size is rows x count."""
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    part_ptr = parts_ptr + i
-    y = tl.zeros((BLOCK,), ACCUMULATOR)
+    """Compute ROWS x COLUMNS values of y; grid: tiles."""
+    column_tiles = tl.cdiv(count, COLUMNS)
+    tile = tl.program_id(0)
+    row = (tile // column_tiles * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
+    o = tile % column_tiles * COLUMNS + tl.arange(0, COLUMNS)
+    is_there = (row < rows) & (o < count)[None, :]
+    part_ptr = parts_ptr + row * parts_pitch + o[None, :]
+    y = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
     for _ in range(parts):
-        y += tl.load(part_ptr, mask=i < size, other=0.0)
-        part_ptr += size
-    o = i % count
-    if b_ptr is not None:
-        y += tl.load(b_ptr + o, mask=i < size, other=0.0).to(ACCUMULATOR)
-    if RELU:
-        y = relu(y)
-    tl.store(y_ptr + i // count * y_pitch + o, y.to(y_ptr.dtype.element_ty), mask=i < size)
+        y += tl.load(part_ptr, mask=is_there, other=0.0).to(ACCUMULATOR)
+        part_ptr += parts_step
+    y = finished(y, b_ptr, o, o < count, RELU, ACCUMULATOR)
+    tl.store(y_ptr + row * y_pitch + o[None, :], y.to(y_ptr.dtype.element_ty), mask=is_there)
 
 
 @triton.jit
@@ -107,29 +108,41 @@ def sum_of(
     *,
     relu: bool = False,
     pitch: int | None = None,
+    parts_pitch: int | None = None,
 ) -> Launch:
     """Return the launch that adds few parts of many values, with bias and ReLU.
 
     Args:
-        parts: [parts, *size of y], contiguous, in the type of the accumulator.
+        parts: [parts, *size of y]; one part may be y itself.
         y: output; its last axis is o.
         b: bias [o], or None.
         relu: True to replace negative sums by 0.
         pitch: elements from a row of y to the next; None if y is contiguous.
+        parts_pitch: elements from a row of a part to the next; None if the parts are contiguous.
     """
+    count = y.shape[-1]
+    if b is None and pitch is None and parts_pitch is None:
+        count = y.numel()  # one long row: reads of 16 bytes, however short a row is
+    rows = y.numel() // max(1, count)
+    block = BLOCK // parts.element_size()
+    columns = min(power_of_two(count), block)
     arguments = {
         "parts_ptr": parts,
         "b_ptr": b,
         "y_ptr": y,
-        "y_pitch": pitch or y.shape[-1],
-        "size": y.numel(),
-        "count": y.shape[-1],
+        "parts_pitch": parts_pitch or count,
+        "parts_step": rows * (parts_pitch or count),
+        "y_pitch": pitch or count,
+        "rows": rows,
+        "count": count,
         "parts": parts.shape[0],
         "RELU": relu,
         "ACCUMULATOR": accumulator(y.dtype),
-        "BLOCK": BLOCK,
+        "ROWS": block // columns,
+        "COLUMNS": columns,
     }
-    return Launch(sum_parts, (blocks(y.numel(), BLOCK),), arguments)
+    tiles = blocks(rows, block // columns) * blocks(count, columns)
+    return Launch(sum_parts, (tiles,), arguments)
 
 
 def sum_of_many(parts: Tensor, y: Tensor, divisor: int = 1) -> Launch:
@@ -149,7 +162,9 @@ def sum_of_many(parts: Tensor, y: Tensor, divisor: int = 1) -> Launch:
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Yield the sum of four parts of VGG16's last convolution at batch 1, with bias and ReLU."""
+    """Yield the sum of four parts of VGG16's last convolution at batch 1, and the bias and ReLU
+    after a convolution, in place."""
     y = torch.empty(1, 14, 14, 512, dtype=dtype, device="meta")
     parts = torch.empty(4, *y.shape, dtype=accumulator_dtype(dtype), device="meta")
     yield "sum of 4 parts, 14x14x512", sum_of(parts, y, y.new_empty(512), relu=True)
+    yield "bias and ReLU, 14x14x512", sum_of(y[None], y, y.new_empty(512), relu=True)

@@ -44,7 +44,8 @@ def compile(
         dtype: type of parameters, images and outputs, such as ``torch.float64`` or ``"float64"``.
         seed: of the random weights; the same seed gives the same weights in every dtype.
         batch: the number of images to choose implementations for; other batches run as well.
-        measured: time the implementations of each stage instead of taking the preferred ones.
+        measured: time the implementations of each stage instead of taking the preferred ones.  On
+            a GPU, times that are stored from an earlier measurement are used without it too.
         choices: implementations that are decided already, by stage, as in ``lowered.choices``.
 
     Returns:

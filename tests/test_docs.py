@@ -44,6 +44,13 @@ def test_the_operator_reference_is_current() -> None:
     assert is_current, "run: netspec ops --markdown > docs/operators.md"
 
 
+def test_the_page_of_the_language_lists_every_operator() -> None:
+    page = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+    table = page.split("\n## Operators\n\n")[1].split("\n\n")[0]
+    cells = " ".join(line.split("|")[2] for line in table.splitlines()[2:])
+    assert sorted(re.findall(r"`(\w+)`", cells)) == sorted(OPERATORS)
+
+
 def test_the_readme_shows_the_bundled_alexnet_and_its_table_as_they_are() -> None:
     rows = [
         line for line in loaded("alexnet").source.text.splitlines() if re.match(r"[CSF]\d:", line)

@@ -1,4 +1,4 @@
-"""Convolution with bias and ReLU: five forward kernels, two gradients.
+"""Convolution with bias and ReLU: six forward kernels, two gradients.
 
 :mod:`netspec.kernels.conv.operators` has the public operators;
 :mod:`netspec.kernels.conv.configurations` chooses the kernel.  A convolution is computed as a
@@ -18,7 +18,8 @@ The kernels' parameters, with sizes and the order of axes:
     dx_ptr, dx_pitch        gradient of the input [N, H, W, C]
     dw_ptr, db_ptr          gradients of filters [runs, O, kh, kw, C / groups] and bias [runs, O]
     parts_ptr               parts of sums [splits, N, H', W', O]; contiguous
-    x_rows, w_rows, y_rows  tensor descriptors of x [pixels, C], w [O, C] and y [pixels, O]
+    x_rows, w_rows, y_rows  tensor descriptors of x [pixels, C], w [O, taps C] and y [pixels, O]
+    x_blocks, y_blocks      tensor descriptors of x [N, H, W, C] and y [N, H', W', O]
 
     batch                   images, N
     height, width           of the input, H and W
@@ -26,6 +27,9 @@ The kernels' parameters, with sizes and the order of axes:
     pixels                  of the whole output batch, N H' W'
     channels, count         channels and filters of one group
     count_0 ... count_3     filters of each sibling
+    row_blocks, column_blocks
+                            blocks of pixels that cover an image, down and across
+    pixel_blocks            blocks of all images
     run                     terms that a program adds: channels (``split``), pixels (gradients)
 
     KERNEL_H, KERNEL_W      taps down and across, kh and kw
@@ -37,5 +41,6 @@ The kernels' parameters, with sizes and the order of axes:
     ACCUMULATOR             type of the sums
     PRECISION               precision of float32 products, "ieee" or "tf32"
     UNIT                    divisor of pitches and channels, made known to the compiler
+    BLOCK_H, BLOCK_W        a block of pixels, down and across; ROWS pixels
     ROWS, COLUMNS, DEPTH    the tile of a program
 """

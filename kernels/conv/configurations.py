@@ -1,8 +1,8 @@
 """The configurations of a forward convolution: kernels with their tiles.
 
 Several kernels can compute the same convolution.  Measurement on the GPU finds the fastest;
-:func:`candidates` lists the configurations to measure.  Without a measurement, :func:`choose`
-returns the fastest configuration by a simple model.
+:func:`candidates` lists the configurations to measure, and :func:`fastest` returns what was found.
+Without a measurement, :func:`choose` returns the fastest configuration by a simple model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from netspec.kernels.conv import implicit, packed, persistent, pointwise, split, tiles
+from netspec.kernels import measured
+from netspec.kernels.conv import implicit, packed, persistent, pointwise, split, tiled, tiles
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import Launch
@@ -25,6 +26,7 @@ KERNELS: dict[str, ModuleType] = {
     "split": split,
     "pointwise": pointwise,
     "persistent": persistent,
+    "tiled": tiled,
 }
 """The modules of the forward kernels by name; each has a function ``launches``."""
 
@@ -35,6 +37,18 @@ class Configuration:
 
     kernel: str
     tile: ProductTile
+
+    @property
+    def name(self) -> str:
+        """Kernel, tile, splits, warps and stages: ``split-64x64x32/4-4w3s``."""
+        tile = self.tile
+        splits = f"/{tile.splits}" if tile.splits > 1 else ""
+        size = f"{tile.rows}x{tile.columns}x{tile.depth}"
+        return f"{self.kernel}-{size}{splits}-{tile.warps}w{tile.stages}s"
+
+    def fits(self, x: Tensor, w: Tensor, y: Tensor) -> bool:
+        """Return True if the kernel can run with the layout of these operands."""
+        return self.kernel not in ("persistent", "tiled") or persistent.fits(x, w, y)
 
 
 def candidates(
@@ -56,10 +70,33 @@ def candidates(
             kernels["persistent"] = persistent.TILES[kind]
     else:
         kernels = {"implicit": implicit.TILES[kind]}
+        if has_descriptors:
+            kernels["tiled"] = tuple(tiled.candidates(geometry, kind))
     kernels["split"] = tuple(split.candidates(implicit.product(geometry), kind))
     if packed.fits(geometry):
         kernels["packed"] = packed.TILES[kind]
     return [Configuration(kernel, tile) for kernel, known in kernels.items() for tile in known]
+
+
+def described(geometry: Geometry, dtype: torch.dtype, precision: str) -> str:
+    """Return a convolution in one line, as the key of its measurement."""
+    return f"{geometry} in {dtype}, {precision}"
+
+
+def fastest(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configuration:
+    """Return the fastest configuration: by measurement, or without one by the model.
+
+    It may not fit the layout of operands.
+    """
+    return found(geometry, dtype, precision) or choose(geometry, dtype, precision)
+
+
+def found(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configuration | None:
+    """Return the configuration that a measurement found fastest, or None."""
+    return measured.fastest(
+        described(geometry, dtype, precision),
+        lambda: candidates(geometry, dtype, precision, has_descriptors=True),
+    )
 
 
 def choose(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configuration:
@@ -89,8 +126,10 @@ def forward_launches(
     """Return the launches of one forward convolution.
 
     The operands are those of ``conv2d_out`` in ``operators/forward.py``.  If ``configuration`` is
-    None, :func:`choose` chooses it.
+    None, the fastest is used; if it does not fit the operands, one that :func:`choose` returns.
     """
-    configuration = configuration or choose(geometry, x.dtype, precision)
+    configuration = configuration or fastest(geometry, x.dtype, precision)
+    if not configuration.fits(x, w, y):
+        configuration = choose(geometry, x.dtype, precision)
     launches: Callable[..., list[Launch]] = KERNELS[configuration.kernel].launches
     return launches(x, w, b, y, geometry, relu=relu, precision=precision, tile=configuration.tile)

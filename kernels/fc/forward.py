@@ -25,8 +25,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from netspec.kernels import measured
 from netspec.kernels.arithmetic import accumulator, accumulator_dtype, relu
-from netspec.kernels.conv import pointwise
+from netspec.kernels.conv import configurations, pointwise
+from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import MULTIPROCESSORS, Launch, blocks, power_of_two
 from netspec.kernels.layout import pitch
 from netspec.kernels.sums import sum_of
@@ -49,6 +51,12 @@ class Stream:
     lanes: int
     warps: int = 4
     splits: int = 1
+
+    @property
+    def name(self) -> str:
+        """Rows, lanes, splits and warps: ``stream-4x128-4w``."""
+        splits = f"/{self.splits}" if self.splits > 1 else ""
+        return f"stream-{self.rows}x{self.lanes}{splits}-{self.warps}w"
 
     def depth(self, dtype: torch.dtype) -> int:
         """Return the number of terms of a row that a program reads in one step."""
@@ -147,15 +155,24 @@ def launches(
 ) -> list[Launch]:
     """Return the launch of the layer, or two launches if sums are split; operands as for ``fc``.
 
-    ``configuration`` is for up to :data:`FEW` images; if it is None, :func:`choose` chooses it.
+    ``configuration`` is for up to :data:`FEW` images.  If it is None, and for more images, the
+    fastest is used: by measurement, or without one by a model.
     """
     batch, terms = x.shape
     count = w.shape[0]
     if batch > FEW:
+        product = product_of(batch, terms, count)
+        if found := configurations.found(product, x.dtype, precision):
+            maps = as_map(x), as_map(w), b, as_map(y), product
+            return configurations.forward_launches(
+                *maps, relu=relu, precision=precision, configuration=found
+            )
         tile = pointwise.choose(batch, [count], terms, x.dtype, precision)
         return pointwise.sibling_launches(
             as_map(x), as_map(w), b, [as_map(y)], relu=relu, precision=precision, tile=tile
         )
+    problem = described(batch, terms, count, x.dtype)
+    configuration = configuration or measured.fastest(problem, lambda: STREAMS)
     configuration = configuration or choose(count, terms, x.dtype)
     depth = configuration.depth(x.dtype)
     span = blocks(blocks(terms, depth), configuration.splits) * depth
@@ -182,6 +199,16 @@ def launches(
     parts = x.new_empty(configuration.splits, batch, count, dtype=accumulator_dtype(x.dtype))
     part = arguments | {"b_ptr": None, "y_ptr": parts, "RELU": False}
     return [Launch(stream, grid, part, configuration.warps), sum_of(parts, y, b, relu=relu)]
+
+
+def described(batch: int, terms: int, count: int, dtype: torch.dtype) -> str:
+    """Return a layer for few images in one line, as the key of its measurement."""
+    return f"fc {terms} to {count}, batch {batch}, in {dtype}"
+
+
+def product_of(batch: int, terms: int, count: int) -> Geometry:
+    """Return the layer as a 1x1 convolution of maps with one pixel."""
+    return Geometry(batch=batch, height=1, width=1, channels=terms, count=count, kernel=(1, 1))
 
 
 def as_map(x: Tensor) -> Tensor:

@@ -1,36 +1,31 @@
 """Measured times, stored on disk so that each problem is measured once.
 
-They are in ``$XDG_CACHE_HOME/netspec`` or ``~/.cache/netspec``, in one JSON file per machine,
-version and kernel source.  Times of other machines, versions or sources are not used, and a warning
-says so.  If a file is deleted, its problems are measured again.
+Times of other machines, versions or sources are not used, and a warning says so.  If a file is
+deleted, its problems are measured again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
+from functools import cached_property
 from threading import Lock
 
-from netspec.errors import DataError
-from netspec.files.members import number, optional, read, record, table, text
-from netspec.files.writing import write_whole
+from netspec.files.cache import Store
+from netspec.files.members import either, number, table, text
 from netspec.ir.words import plural
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem
 
-Times = dict[str, float | None]
-"""Seconds by the name of the implementation; None for one that failed when it ran."""
-
-KEPT = record(
-    lambda made_with, works: works,
-    made_with=table(text()),
-    works=table(table(optional(number(0, 1e6).where(lambda time: time > 0, "a time above 0")))),
+OUTCOMES = table(
+    either(
+        "a time above 0, or the reason of a failure",
+        number(0, 1e6).where(lambda time: time > 0, "a time above 0"),
+        text(),
+    )
 )
-"""The format of a file of measurements; it is read as the times of each problem."""
+"""The outcomes of the implementations of a problem."""
 
 _lock = Lock()
 """Held while a problem is measured: two measurements at the same time would disturb each other,
@@ -47,39 +42,44 @@ class Tuning:
     """
 
     def __init__(self, backend: str, made_with: Mapping[str, str]) -> None:
-        text = json.dumps(made_with, sort_keys=True)
-        key = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._backend = backend
-        self.path = folder() / f"{backend}-{key}.json"
-        self._made_with = dict(made_with)
+        self._store = Store(backend, made_with, OUTCOMES)
+        self.path = self._store.path
 
     def times(
         self,
         problem: Problem,
         implementations: Sequence[Implementation],
-        measure: Callable[[], dict[str, float]],
-    ) -> dict[str, float]:
-        """Return the seconds of each implementation, from the file or measured and stored.
+        measure: Callable[[], Outcomes],
+    ) -> Outcomes:
+        """Return the outcome of each implementation, from the file or measured and stored.
 
         A file that cannot be read or written is ignored with a warning.
         """
-        name, names = (
-            described(problem),
-            {implementation.name for implementation in implementations},
-        )
+        name, names = described(problem), [one.name for one in implementations]
         with _lock:
-            times = self._read().get(name, {})
-            if not names <= times.keys():
+            outcomes = self._store.read().get(name, {})
+            if not outcomes.keys() >= set(names):
                 self._report_others()
-                measured = measure()
-                times = {implementation: measured.get(implementation) for implementation in names}
+                outcomes = dict(measure())
+                if any(str(one).startswith("OutOfMemoryError") for one in outcomes.values()):
+                    return outcomes  # not stored: with more free memory it may run
                 # Read again: another process may have written during the measurement.
-                self._write({**self._read(), name: times})
-        return {
-            implementation: time
-            for implementation, time in times.items()
-            if implementation in names and time is not None
-        }
+                self._store.write({**self._store.read(), name: outcomes})
+        return {implementation: outcomes[implementation] for implementation in names}
+
+    def known(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        """Return the stored outcome of each implementation; nothing if one was not measured.
+
+        The file is read once.
+        """
+        outcomes = self._stored.get(described(problem), {})
+        names = [one.name for one in implementations]
+        return {name: outcomes[name] for name in names} if outcomes.keys() >= set(names) else {}
+
+    @cached_property
+    def _stored(self) -> dict[str, dict[str, float | str]]:
+        return self._store.read()
 
     def _report_others(self) -> None:
         """Warn once, before the first file of this kind is written, that others are not used."""
@@ -93,44 +93,16 @@ class Tuning:
                 stacklevel=2,
             )
 
-    def _read(self) -> dict[str, Times]:
-        if not os.path.lexists(self.path):
-            return {}
-        try:
-            return read(self.path, KEPT, "measured again")
-        except DataError as error:
-            warnings.warn(f"stored measurements are not used: {error}", stacklevel=2)
-            return {}
-
-    def _write(self, times: Mapping[str, Times]) -> None:
-        contents = {"made_with": self._made_with, "works": times}
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, json.dumps(contents, indent=1, allow_nan=False).encode())
-        except (OSError, DataError) as error:
-            warnings.warn(f"measurements cannot be stored: {error}", stacklevel=2)
-
 
 def described(problem: Problem) -> str:
-    """Return a problem in one line: operator, sizes, batch and type."""
+    """Return a problem in one line: operator, sizes, batch and type; and its places, if not whole
+    buffers."""
     sizes = ", ".join(map(str, problem.inputs))
-    return f"{problem.op!r} of {sizes} at batch {problem.batch} in {problem.dtype}"
-
-
-def digest(*packages: str) -> str:
-    """Return a digest of the sources of packages: name and content of every Python file."""
-    hashed = hashlib.sha256()
-    for package in packages:
-        spec = find_spec(package)
-        assert spec is not None, package
-        for location in spec.submodule_search_locations or ():
-            for file in sorted(Path(location).rglob("*.py")):
-                content = hashlib.sha256(file.read_bytes()).hexdigest()
-                hashed.update(f"{package} {file.relative_to(location)} {content}\n".encode())
-    return hashed.hexdigest()
-
-
-def folder() -> Path:
-    """Return the folder in which measurements are stored."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "netspec"
+    line = f"{problem.op!r} of {sizes} at batch {problem.batch} in {problem.dtype}"
+    if problem.places is None:
+        return line
+    reads, writes = (
+        ", ".join(f"{place.channels} from {place.start} of {place.width}" for place in places)
+        for places in (problem.places.reads, problem.places.writes)
+    )
+    return f"{line}, reads channels {reads}, writes {writes}"

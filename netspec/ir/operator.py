@@ -200,7 +200,7 @@ class WindowOperator(Operator):
     """True if ``round=ceil`` drops a last window that starts after input + left padding."""
 
     dilation = (1, 1)
-    """Distance between the taps of the window; an attribute of convolutions and max-pools."""
+    """Distance between the taps of the window; an attribute of convolutions and pools."""
 
     def __post_init__(self) -> None:
         if isinstance(self.kernel, Kernel):

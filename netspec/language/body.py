@@ -66,7 +66,7 @@ class Body:
             help = "inference omits heads: name the row that the head reads"
             message = f"`{name.text}` is a head, not a row"
             self.scope.problem("NS111", message, name.at, help=help)
-        elif not self.scope.net.lost_names:
+        elif not labels.refuse(name, self.scope) and not self.scope.net.lost_names:
             rows = (n for n, known in self.labels.items() if known.kind != "head")
             guess = self.scope.problems.did_you_mean(name.text, rows)
             help = guess or f"{keyword} names a row above this one"

@@ -72,7 +72,7 @@ def labels_of(row: syntax.Row) -> list[str]:
     if isinstance(row.last, syntax.Counted):
         return [f"{row.first.text}..{row.last.prefix}{COMPUTED}"]
     labels = label_range(row.first.text, row.last.text)
-    if labels is None or len(labels) > MAX_STAGES:  # reported when the net is made
+    if labels is None or labels.count > MAX_STAGES:  # reported when the net is made
         return [row.first.text]
     return list(labels.labels())
 

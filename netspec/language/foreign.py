@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from netspec.ir import ops
+from netspec.language.foreign_attributes import ATTRIBUTES, VALUES
 
 _CONV = "write `conv 3x3, 64`: the kernel, then the number of filters"
 _FC = "write `fc 10`: the number of outputs; the inputs are those of the row before"
@@ -28,14 +29,24 @@ _LARGER = "`upsample 2, by=nearest` and `deconv 4x4/2, 64, pad=1` make a map lar
 _PART = "write `part 1, of=3`: one of several equal parts of the channels"
 _CLIP = "write `clip -1, 1`: the lowest value, then the highest"
 _GN = "write `gn 3, eps=1e-5`: the number of groups"
+_DROPOUT = "`dropout 0.5` drops single values"
+_BLOCK = "define a block: `block conv_relu(k, n) = conv k, n, pad=half | relu`"
 _ACTIVATIONS = "see `netspec ops` for its activations"
+_POOLS = "the pools are maxpool, avgpool, gap, gmp, adaptive_avgpool and subsample"
+_FLAT = "netspec has maps of height x width x channels, and vectors: no layers of 1 or 3 dimensions"
 _NORMS = "the normalisations are bn, ln, gn, lrn, lrn_within and lcn"
 
 OPERATORS: dict[str, str] = {
     # what netspec has under another name
-    **dict.fromkeys(("convolution", "convolutional", "cnn"), _CONV),
-    **dict.fromkeys(("linear", "dense", "innerproduct", "fullyconnected", "ip", "gemm"), _FC),
-    **dict.fromkeys(("batchnorm", "batchnormalization", "batchnormalisation"), _BN),
+    **dict.fromkeys(("convolution", "convolutional", "cnn", "lazyconv"), _CONV),
+    **dict.fromkeys(
+        ("linear", "dense", "innerproduct", "fullyconnected", "ip", "gemm", "lazylinear"), _FC
+    ),
+    **dict.fromkeys(
+        ("batchnorm", "batchnormalization", "batchnormalisation", "syncbatchnorm", "batchnorm1d",
+         "frozenbatchnorm"),
+        _BN,
+    ),
     **dict.fromkeys(("maxpooling", "pool", "pooling", "mp"), _MAXPOOL),
     **dict.fromkeys(("avgpooling", "averagepool", "averagepooling", "meanpool"), _AVGPOOL),
     **dict.fromkeys(
@@ -45,12 +56,13 @@ OPERATORS: dict[str, str] = {
     **dict.fromkeys(("concatenate", "concatenation", "cat", "merge", "filterconcat"), _CONCAT),
     **dict.fromkeys(("addition", "sum", "eltwise", "elementwise", "shortcut", "residual"), _ADD),
     **dict.fromkeys(
-        ("localresponsenorm", "localresponsenormalization", "lrnormalization", "responsenorm"),
+        ("localresponsenorm", "localresponsenormalization", "lrnormalization", "responsenorm",
+         "crossmaplrn"),
         "write `lrn 5`; alpha is not divided by the size of the window",
     ),
-    "spatialdropout": "write `dropout 0.5`, which drops single values",
     **dict.fromkeys(
-        ("depthwiseconv", "depthwise", "dwconv", "convdw"),
+        ("depthwiseconv", "depthwise", "dwconv", "convdw", "convolutiondepthwise",
+         "depthwiseconvolution"),
         "write a convolution with as many groups as channels: "
         "`conv 3x3, channels, pad=1, groups=channels`",
     ),
@@ -59,8 +71,12 @@ OPERATORS: dict[str, str] = {
         "write both convolutions: `conv 3x3, channels, pad=1, groups=channels | conv 1x1, 64`",
     ),
     **dict.fromkeys(
-        ("zeropadding", "zeropad", "padding", "pad"),
+        ("zeropadding", "zeropad", "padding", "pad", "constantpad"),
         "padding is an attribute of the next window: `conv 3x3, 64, pad=1`",
+    ),
+    **dict.fromkeys(
+        ("reflectionpad", "reflectpad", "replicationpad", "circularpad", "mirrorpad"),
+        "netspec pads with zeros only, as an attribute of the next window: `conv 3x3, 64, pad=1`",
     ),
     **dict.fromkeys(("skip", "noop", "passthrough", "linearactivation"), "write `identity`"),
     **dict.fromkeys(
@@ -75,9 +91,15 @@ OPERATORS: dict[str, str] = {
     **dict.fromkeys(("swish", "sigmoidlinearunit"), "write `silu`"),
     "hswish": "write `hardswish`",
     "hsigmoid": "write `hardsigmoid`",
+    "absval": "write `abs`",
+    "average": "write `LABEL from A, B: add | scale 1/2`; a mean of each channel is `gap`",
+    **dict.fromkeys(("mean", "reducemean"), _GAP),
+    "upsamplingbilinear": "write `upsample 2, by=bilinear, align_corners=on`",
     **dict.fromkeys(("hardtanh", "clamp", "clipbyvalue"), _CLIP),
     **dict.fromkeys(("multiply", "product", "prod", "times"), _MUL),
-    **dict.fromkeys(("se", "squeezeexcite", "squeezeexcitation", "seblock"), _SE),
+    **dict.fromkeys(
+        ("se", "squeezeexcite", "squeezeexcitation", "seblock", "selayer", "semodule"), _SE
+    ),
     **dict.fromkeys(
         ("layerscale", "channelscale", "affine"), "write `gain 1`: a trained factor per channel"
     ),
@@ -86,7 +108,7 @@ OPERATORS: dict[str, str] = {
          "upconv"),
         _DECONV,
     ),
-    **dict.fromkeys(("upsampling", "interpolate", "resize"), _UPSAMPLE),
+    **dict.fromkeys(("upsampling", "interpolate", "resize", "upsamplingnearest"), _UPSAMPLE),
     **dict.fromkeys(
         ("layernorm", "layernormalization", "layernormalisation"),
         "write `ln eps=1e-6`: over the channels of each position; "
@@ -95,7 +117,7 @@ OPERATORS: dict[str, str] = {
     **dict.fromkeys(("groupnorm", "groupnormalization", "groupnormalisation"), _GN),
     **dict.fromkeys(
         ("instancenorm", "instancenormalization"),
-        "write `gn channels, eps=1e-5`: as many groups as channels",
+        "write `gn channels, eps=1e-5`: as many groups as channels, with trained factors",
     ),
     "adaptiveaveragepool": "write `adaptive_avgpool 7x7`; to one value per channel it is `gap`",
     **dict.fromkeys(
@@ -109,12 +131,69 @@ OPERATORS: dict[str, str] = {
         word: f"netspec has no {name}; {_ACTIVATIONS}"
         for word, name in {
             "selu": "SELU", "celu": "CELU", "mish": "mish", "softplus": "softplus",
-            "softsign": "softsign", "maxout": "maxout",
+            "softsign": "softsign", "maxout": "maxout", "bnll": "softplus",
+            "logsigmoid": "logarithm of sigmoid", "rrelu": "randomised leaky ReLU",
+            "glu": "gated linear unit", "swiglu": "gated linear unit",
+            "hardshrink": "hard shrinkage", "softshrink": "soft shrinkage",
+            "tanhshrink": "tanh shrinkage", "softmin": "softmin", "threshold": "threshold",
+            "thresholdedrelu": "thresholded ReLU", "quickgelu": "approximation of GELU by sigmoid",
+            "erf": "error function", "sqrt": "square root", "exp": "exponential function",
+            "log": "logarithm", "pow": "power", "power": "power", "square": "square",
         }.items()
     },
+    **dict.fromkeys(
+        ("sub", "subtract", "subtraction", "minus"),
+        "netspec has no difference of inputs; `LABEL from A, B: add` adds them, and `scale -1` "
+        "changes a sign",
+    ),
+    **dict.fromkeys(
+        ("div", "divide", "division"), "netspec has no quotient of inputs; mul multiplies them"
+    ),
+    **dict.fromkeys(
+        ("max", "maximum", "min", "minimum", "reducemax"),
+        f"netspec has no maximum or minimum of inputs; {_POOLS}",
+    ),
+    **dict.fromkeys(
+        ("matmul", "dot", "bmm", "einsum", "bilinear"),
+        "netspec has no product of matrices; layers with weights are `fc 10` and `conv 1x1, 64`",
+    ),
+    "biasadd": "netspec has no bias alone: conv, local, deconv and fc add one",
+    **dict.fromkeys(("normalize", "lpnormalization", "l2norm", "mvn", "rmsnorm",
+                     "rmsnormalization"), f"netspec has no such normalisation; {_NORMS}"),
+    **dict.fromkeys(
+        ("dropout2d", "spatialdropout", "featuredropout", "alphadropout", "gaussiandropout",
+         "dropblock", "gaussiannoise"),
+        f"netspec has no other noise than dropout; {_DROPOUT}",
+    ),
+    **dict.fromkeys(
+        ("lppool", "globallppool", "fractionalmaxpool", "stochasticpool"),
+        f"netspec has no such pool; {_POOLS}",
+    ),
+    **dict.fromkeys(
+        ("conv1d", "conv3d", "maxpool1d", "maxpool3d", "avgpool1d", "avgpool3d", "dropout1d",
+         "dropout3d", "batchnorm3d", "convtranspose1d", "convtranspose3d"),
+        _FLAT,
+    ),
+    **dict.fromkeys(
+        ("deformconv", "deformableconv", "gatedconv", "partialconv"),
+        f"netspec has no such convolution; for a plain one {_CONV}",
+    ),
+    **dict.fromkeys(
+        ("bottleneck", "basicblock", "residualblock", "invertedresidual", "mbconv", "fire",
+         "inception", "inceptionblock", "convbnrelu", "convbn", "convblock", "convrelu",
+         "conv2dnormactivation", "denseblock", "doubleconv"),
+        _BLOCK,
+    ),
     "weightnorm": f"netspec has no weight normalisation; {_NORMS}",
     "spectralnorm": f"netspec has no spectral normalisation; {_NORMS}",
-    "pixelshuffle": f"netspec has no pixel shuffle; {_LARGER}",
+    **dict.fromkeys(
+        ("pixelshuffle", "depthtospace"), f"netspec has no pixel shuffle; {_LARGER}"
+    ),
+    **dict.fromkeys(
+        ("pixelunshuffle", "spacetodepth", "unfold", "fold", "focus"),
+        "netspec has no space-to-depth; a convolution with a stride makes a map smaller: "
+        "`conv 2x2/2, 64`",
+    ),
     **dict.fromkeys(
         ("unpool", "maxunpool"),
         f"netspec has no unpooling; {_LARGER}",
@@ -122,20 +201,30 @@ OPERATORS: dict[str, str] = {
     "adaptivemaxpool":
         "netspec has no adaptive max-pooling; to one value per channel it is `gmp`",
     **dict.fromkeys(
-        ("reshape", "view", "permute", "transpose", "squeeze"),
+        ("reshape", "view", "permute", "transpose", "squeeze", "unsqueeze", "expand", "tile",
+         "stack", "gather"),
         "netspec has no reshaping; `flatten` makes a map a vector, which fc does not need",
     ),
-    "crop": "netspec has no cropping inside a net; `prepare center 224` crops images",
+    **dict.fromkeys(
+        ("roipool", "roialign", "nms", "nonmaxsuppression", "argmax", "topk"),
+        "netspec has layers up to the outputs; what is made of them is another program",
+    ),
+    "lambda": "netspec has no Python in a spec",
+    **dict.fromkeys(
+        ("crop", "cropping"),
+        "netspec has no cropping inside a net; `prepare center 224` crops images",
+    ),
     **dict.fromkeys(
         ("droppath", "stochasticdepth"),
         "netspec has no stochastic depth; at inference it is `identity`",
     ),
     **dict.fromkeys(
-        ("lstm", "gru", "rnn", "embedding", "attention", "multiheadattention", "transformer"),
+        ("lstm", "gru", "rnn", "embedding", "attention", "multiheadattention", "transformer",
+         "selfattention", "nonlocal"),
         "netspec has networks for images: convolutions, pools, normalisations, full layers",
     ),
     **dict.fromkeys(
-        ("loop", "repeat", "sequential"),
+        ("loop", "repeat", "sequential", "modulelist"),
         "repeat a row with a range: `a1..a4: relu`, or `a1..a[n]: relu`",
     ),
     **dict.fromkeys(
@@ -143,88 +232,6 @@ OPERATORS: dict[str, str] = {
     ),
 }  # fmt: skip
 """Operators, layers and modules of other frameworks."""
-
-_COUNT = "the number of filters or outputs comes without a name: `conv 3x3, 64`, `fc 10`"
-_KERNEL = "the kernel comes first, without a name: `conv 3x3, 64`, `maxpool 2x2/2`"
-_DERIVED = "remove it: netspec takes the input's size from the row before"
-_TRAINED = "remove it: initial values and decay belong into `train { }`"
-
-ATTRIBUTES: dict[str, tuple[str, str]] = {
-    "padding": ("pad", "write `pad=1`, `pad=half` or `pad=same`"),
-    "padmode": ("pad", "write `pad=1`, `pad=half` or `pad=same`"),
-    "paddingmode": ("pad", "padding is always of zeros: write `pad=1`, `pad=half` or `pad=same`"),
-    "ceilmode": ("round", "write `round=ceil` for true, `round=floor` for false"),
-    "rounding": ("round", "write `round=ceil` or `round=floor`"),
-    "strides": ("stride", "write `stride=2`, or give it in the kernel: `3x3/2`"),
-    "step": ("stride", "write `stride=2`, or give it in the kernel: `3x3/2`"),
-    "subsample": ("stride", "write `stride=2`, or give it in the kernel: `3x3/2`"),
-    "dilationrate": ("dilation", "write `dilation=2`"),
-    "dilations": ("dilation", "write `dilation=2`"),
-    "rate": ("dilation", "write `dilation=2`"),
-    "group": ("groups", "write `groups=2`"),
-    "numgroups": ("groups", "write `groups=2`"),
-    "usebias": ("bias", "write `bias=off` or `bias=on`"),
-    "biasterm": ("bias", "write `bias=off` or `bias=on`"),
-    "nobias": ("bias", "write `bias=off`"),
-    "epsilon": ("eps", "write `eps=1e-5`"),
-    "negativeslope": ("slope", "write `slope=0.01`"),
-    "approximate": ("form", "write `form=tanh`, or `form=exact`"),
-    "outputpadding": ("output_pad", "write `output_pad=1`"),
-    **dict.fromkeys(("mode", "interpolation"), ("by", "write `by=nearest` or `by=bilinear`")),
-    "scalefactor": ("factor", "the factor comes first, without a name: `upsample 2, by=nearest`"),
-    "outputsize": ("size", "the size comes first, without a name: `adaptive_avgpool 7x7`"),
-    "countincludepad": ("count_pad", "write `count_pad=on` for true, `count_pad=off` for false"),
-    **dict.fromkeys(
-        ("filters", "outchannels", "numoutput", "numfilters", "nfilters", "units", "outfeatures"),
-        ("count", _COUNT),
-    ),
-    **dict.fromkeys(("channels", "features", "outputs", "numclasses"), ("count", _COUNT)),
-    **dict.fromkeys(
-        ("kernelsize", "poolsize", "ksize", "size", "window", "filtersize", "kernelshape"),
-        ("kernel", _KERNEL),
-    ),
-    **dict.fromkeys(
-        ("p", "prob", "dropprob", "ratio", "keepprob"), ("rate", "write `dropout 0.5`")
-    ),
-    **dict.fromkeys(
-        ("inchannels", "infeatures", "inputshape", "inputdim", "inputsize", "numfeatures"),
-        ("", _DERIVED),
-    ),
-    **dict.fromkeys(
-        ("kernelinitializer", "biasinitializer", "kernelregularizer", "weightfiller", "biasfiller",
-         "init", "initializer", "weightdecay"),
-        ("", _TRAINED),
-    ),
-    **dict.fromkeys(
-        ("activation", "act", "nonlinearity"),
-        ("", "an activation is a stage of its own: `conv 3x3, 64 | relu`"),
-    ),
-    "inplace": ("", "remove it: netspec decides where results are stored"),
-    **dict.fromkeys(
-        ("dataformat", "dimordering"), ("", "remove it: sizes are height x width x channels")
-    ),
-    **dict.fromkeys(
-        ("name", "label"), ("", "the label of the row is its name: `conv1: conv 3x3, 64`")
-    ),
-    **dict.fromkeys(
-        ("dtype", "device", "training", "trainable"),
-        ("", "remove it: it is said when a net is compiled or trained"),
-    ),
-}  # fmt: skip
-"""Attributes of other frameworks: netspec's own, empty if there is none, and the advice."""
-
-VALUES: dict[str, str] = {
-    "true": "write `on`",
-    "yes": "write `on`",
-    "false": "write `off`",
-    "no": "write `off`",
-    "none": "leave the attribute out, or write `off`",
-    "valid": "without padding is `pad=0`, which is the default",
-    "sameupper": "write `pad=same`",
-    "zeros": "padding is always of zeros: write how wide it is, as in `pad=1`",
-}
-"""Values of other frameworks."""
-
 
 _OWN = {name.replace("_", ""): name for name in ops.OPERATORS}
 
@@ -237,6 +244,8 @@ def _key(word: str) -> str:
 def operator(word: str) -> str:
     """Return what to write for an operator of another framework, or an empty text."""
     key = _key(word)
+    if key in OPERATORS:
+        return OPERATORS[key]
     if key in _NEAR:
         return _NEAR[key]
     if key in _OWN:
@@ -244,7 +253,7 @@ def operator(word: str) -> str:
         own = ops.OPERATORS[name]
         is_whole = own.takes == "one" and not any(a.is_required for a in own.attributes())
         return f"write `{name}`" if is_whole else f"its name is {name}: see `netspec ops {name}`"
-    return OPERATORS.get(key, "")
+    return ""
 
 
 def page(word: str) -> str:
@@ -264,6 +273,11 @@ _NEAR = {
     "maxpool": _MAXPOOL,
     "avgpool": _AVGPOOL,
     "dropout": "write `dropout 0.5`",
+    "flatten": "write `flatten`: in the order (channels, height, width); Keras has channels last",
+    "leakyrelu": "write `leaky_relu slope=0.01`: the default of PyTorch; that of Keras is 0.3",
+    "prelu": "write `prelu` for one slope per channel, `prelu shared=on` for one in all, which is "
+    "PyTorch's default",
+    "hardsigmoid": "write `hardsigmoid`: a slope of 1/6; that of ONNX and earlier Keras is 0.2",
     "concat": _CONCAT,
     "add": _ADD,
     "part": _PART,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ def refuse(name: syntax.Name, scope: Scope) -> bool:
 
     A dot separates a label from the parts of its row, in names of stages and parameters.  A comma
     separates labels on the command line.  A backslash begins an escape in generated code.
-    Invisible characters would make labels look equal.
+    Invisible characters, and an accent that follows its letter, would make labels look equal.
     """
     label = name.text
     if _PLAIN.fullmatch(label):
@@ -55,6 +56,11 @@ def refuse(name: syntax.Name, scope: Scope) -> bool:
         message, help = f"the label `{label}` begins or ends with a space", "remove the space"
     elif not label.isprintable():
         message, help = "this label has a character that is not visible", "remove the character"
+    elif (composed := unicodedata.normalize("NFC", label)) != label:
+        message = f"the label `{label}` has characters that Unicode replaces by others"
+        help = (
+            f'write "{composed}", which looks the same: a letter with its accent is one character'
+        )
     else:
         return False
     scope.problem("NS122", message, name.at, help=help)
@@ -71,7 +77,9 @@ class Range:
     width: int | None
     """Digits of a number with leading zeros; None for letters."""
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Return the number of labels, which may be too large for len()."""
         return self.last - self.first + 1
 
     def labels(self) -> Iterator[str]:
@@ -81,7 +89,7 @@ class Range:
 
 def label_range(first: str, last: str) -> Range | None:
     """Return the range between two labels, or None if they do not make a range."""
-    a, b = (re.fullmatch(r"(\w*?)(\d{1,18}|[A-Za-z])", text, re.ASCII) for text in (first, last))
+    a, b = (re.fullmatch(r"(\w*?)(\d{1,19}|[A-Za-z])", text, re.ASCII) for text in (first, last))
     if a is None or b is None or a[1] != b[1] or a[2].isdigit() != b[2].isdigit():
         return None
     if a[2].isdigit():
@@ -108,14 +116,25 @@ def of_row(row: syntax.Row, scope: Scope) -> list[syntax.Name]:
             raise scope.problem("NS117", message, row.others.at, help=help)
         return [first]
     at = (first.at[0], last.at[1])
-    text = f"{last.prefix}{_number(last, scope)}" if isinstance(last, syntax.Counted) else last.text
+    if isinstance(last, syntax.Counted):
+        number = _number(last, scope)
+        text = f"{last.prefix}{number}"
+        start = first.text.removeprefix(last.prefix)
+        if re.fullmatch(r"[0-9]+", start) and number < int(start):
+            message = f"the range begins at {start} and ends at {number}: it has no rows"
+            help = f"the last number must be at least {start}"
+            raise scope.problem("NS117", message, at, help=help)
+    else:
+        text = last.text
     names = label_range(first.text, text)
     if names is None or (isinstance(last, syntax.Counted) and names.prefix != last.prefix):
         message = f"`{first.text}..{text}` is not a range of labels"
         help = "a range counts the last letter or number up, as in 5b..5e, r1..r4 or r1..r[n]"
+        if not _PLAIN.fullmatch(first.text + text):
+            help = "labels that need quotes do not make a range: write each row with its label"
         raise scope.problem("NS117", message, at, help=help)
-    if len(names) > MAX_STAGES:
-        message = f"`{first.text}..{text}` is {len(names):,} rows"
+    if names.count > MAX_STAGES:
+        message = f"`{first.text}..{text}` is {names.count:,} rows"
         help = f"a net has at most {MAX_STAGES:,} stages"
         raise scope.stop("NS005", message, at, help=help)
     return [syntax.Name(label, first.at) for label in names.labels()]

@@ -71,9 +71,8 @@ def _help(text: str, written: str, statement: syntax.Statement) -> str:
         if stage.name.text in OPERATORS:
             with suppress(Reported):
                 bind(OPERATORS[stage.name.text], stage.name, stage.arguments, scope)
-    wrong = [
-        d for d in scope.problems.errors if d.code != "NS113"
-    ]  # names may be defined elsewhere
+    # Names may be defined elsewhere, and `channels` needs the input of the stage.
+    wrong = [d for d in scope.problems.errors if d.code not in ("NS113", "NS146")]
     if wrong:
         return wrong[0].help
     lines = zip(text.splitlines(), written.splitlines(), strict=False)

@@ -16,14 +16,21 @@ Values = dict[str, str]
 
 _TORCH_CONV = ("", "count", "kernel", "stride", "pad", "dilation", "groups", "bias")
 _KERAS_CONV = ("count", "kernel", "stride", "pad")
+_TORCH_DECONV = (
+    *("", "count", "kernel", "stride", "pad", "output_pad", "groups", "bias", "dilation"),
+)
 _POOL = ("kernel", "stride", "pad")
+_TORCH_AVGPOOL = (*_POOL, "round", "count_pad")
 
 _NAMES: Mapping[str, str] = {
     **dict.fromkeys(("in_channels", "in_features", "num_features", "num_channels", "inplace"), ""),
     **dict.fromkeys(("out_channels", "out_features", "filters", "units"), "count"),
     **dict.fromkeys(("kernel_size", "pool_size"), "kernel"),
     **{"strides": "stride", "padding": "pad", "dilation_rate": "dilation", "use_bias": "bias"},
-    **{"epsilon": "eps", "p": "rate", "num_groups": "groups", "negative_slope": "slope"},
+    **{"epsilon": "eps", "p": "rate", "num_groups": "groups", "output_padding": "output_pad"},
+    **{"ceil_mode": "round", "count_include_pad": "count_pad", "approximate": "form"},
+    **{"scale_factor": "factor", "mode": "by", "interpolation": "by", "output_size": "size"},
+    **{"negative_slope": "slope", "min_val": "low", "max_val": "high"},
 }
 """Names of values: those of netspec, empty for what it derives.  Others have the same name."""
 
@@ -132,13 +139,33 @@ def _bias(values: Values) -> str:
     return "" if _SWITCHES[values.pop("bias", "on")] == "on" else ", bias=off"
 
 
+def _dilation(values: Values) -> str:
+    dilation = _pair(values.pop("dilation", "1"))
+    return "" if dilation == (1, 1) else f", dilation={_short(dilation)}"
+
+
+def _groups(values: Values) -> str:
+    groups = _count(values.pop("groups", "1"))
+    return "" if groups == "1" else f", groups={groups}"
+
+
 def _conv(values: Values) -> str:
     text = f"conv {_window(values, '1', _count(values.pop('count')))}"
-    if (dilation := _pair(values.pop("dilation", "1"))) != (1, 1):
-        text += f", dilation={_short(dilation)}"
-    if (groups := _count(values.pop("groups", "1"))) != "1":
-        text += f", groups={groups}"
-    return text + _bias(values)
+    return text + _dilation(values) + _groups(values) + _bias(values)
+
+
+def _depthwise(values: Values) -> str:
+    text = f"conv {_window(values, '1', 'channels')}{_dilation(values)}"
+    return f"{text}, groups=channels{_bias(values)}"
+
+
+def _deconv(values: Values) -> str:
+    if values.get("pad", "0").lower() in ("same", "half"):  # deconv does not have these
+        raise ValueError(values["pad"])
+    text = f"deconv {_window(values, '1', _count(values.pop('count')))}{_dilation(values)}"
+    if (extra := _pair(values.pop("output_pad", "0"))) != (0, 0):
+        text += f", output_pad={_short(extra)}"
+    return text + _groups(values) + _bias(values)
 
 
 def _pool(name: str, default: str = "") -> Callable[[Values], str]:
@@ -146,9 +173,67 @@ def _pool(name: str, default: str = "") -> Callable[[Values], str]:
         kernel = values.setdefault("kernel", default)
         if values.get("stride") == "None":
             del values["stride"]
-        return f"{name} {_window(values, kernel)}"
+        text = f"{name} {_window(values, kernel)}{_dilation(values)}"
+        return text + (", round=ceil" if _SWITCHES[values.pop("round", "off")] == "on" else "")
 
     return write
+
+
+def _torch_avgpool(values: Values) -> str:
+    counts = _SWITCHES[values.pop("count_pad", "on")]
+    text = _pool("avgpool")(values)
+    return f"{text}, count_pad={counts}" if "pad=" in text else text
+
+
+def _adaptive_avgpool(values: Values) -> str:
+    size = _pair(values.pop("size"))
+    return "gap" if size == (1, 1) else f"adaptive_avgpool {_size(size)}"
+
+
+def _upsample(values: Values) -> str:
+    text = f"upsample {_short(_pair(values.pop('factor')))}, by={values.pop('by', 'nearest')}"
+    if text.endswith("bilinear"):
+        return f"{text}, align_corners={_SWITCHES[values.pop('align_corners', 'off')]}"
+    if not text.endswith("nearest"):
+        raise ValueError(text)
+    return text
+
+
+def _keras_upsample(values: Values) -> str:
+    return _upsample({"factor": values.pop("size", "2"), "by": values.pop("by", "nearest")})
+
+
+def _plain(name: str) -> Callable[[Values], str]:
+    return lambda values: name
+
+
+def _relu(values: Values) -> str:
+    """Return ReLU; the value without a name is PyTorch's inplace or Keras's largest output."""
+    most = values.pop("max_value", "None")
+    if most in ("None", *_SWITCHES):
+        return "relu"
+    if float(most) != 6:
+        raise ValueError(most)
+    return "relu6"
+
+
+def _leaky_relu(values: Values) -> str:
+    """Return leaky ReLU; a slope that is not written is 0.01 in PyTorch and 0.3 in Keras."""
+    slope = values.pop("slope", None) or values.pop("alpha")
+    return f"leaky_relu slope={_number(slope)}"
+
+
+def _elu(values: Values) -> str:
+    return f"elu alpha={_number(values.pop('alpha'))}" if "alpha" in values else "elu"
+
+
+def _gelu(values: Values) -> str:
+    is_tanh = {"tanh": True, "True": True, "none": False, "False": False}
+    return "gelu form=tanh" if is_tanh[values.pop("form", "none")] else "gelu"
+
+
+def _clip(values: Values) -> str:
+    return f"clip {_number(values.pop('low', '-1'))}, {_number(values.pop('high', '1'))}"
 
 
 def _fc(values: Values) -> str:
@@ -167,11 +252,6 @@ def _bn(default: str) -> Callable[[Values], str]:
     return write
 
 
-def _leaky_relu(values: Values) -> str:
-    # the defaults of PyTorch and Keras differ: without a value it cannot be translated
-    return f"leaky_relu slope={_number(values.pop('slope'))}"
-
-
 def _gn(values: Values) -> str:
     return f"gn {_count(values.pop('groups'))}, eps={_number(values.pop('eps', '1e-5'))}"
 
@@ -179,7 +259,24 @@ def _gn(values: Values) -> str:
 _CALLS: Mapping[str, tuple[tuple[str, ...], Callable[[Values], str]]] = {
     "Conv2d": (_TORCH_CONV, _conv),
     "Conv2D": (_KERAS_CONV, _conv),
-    "MaxPool2d": (_POOL, _pool("maxpool")),
+    "ConvTranspose2d": (_TORCH_DECONV, _deconv),
+    "Conv2DTranspose": (_KERAS_CONV, _deconv),
+    "DepthwiseConv2D": (_POOL, _depthwise),
+    "MaxPool2d": ((*_POOL, "dilation"), _pool("maxpool")),
+    "AvgPool2d": (_TORCH_AVGPOOL, _torch_avgpool),
+    "AdaptiveAvgPool2d": (("size",), _adaptive_avgpool),
+    "Upsample": ((), _upsample),
+    "UpSampling2D": (("size",), _keras_upsample),
+    "ReLU": (("max_value",), _relu),
+    "LeakyReLU": (("slope", ""), _leaky_relu),
+    "ELU": (("alpha", ""), _elu),
+    "GELU": ((), _gelu),
+    "Hardtanh": (("low", "high", ""), _clip),
+    **{
+        name: (("",), _plain(name.lower()))
+        for name in ("ReLU6", "SiLU", "Hardswish", "Hardsigmoid")
+    },
+    **{name: ((), _plain(name.lower())) for name in ("Sigmoid", "Tanh", "Identity", "Flatten")},
     **dict.fromkeys(("MaxPooling2D", "MaxPool2D"), (_POOL, _pool("maxpool", "2"))),
     **dict.fromkeys(("AveragePooling2D", "AvgPool2D"), (_POOL, _pool("avgpool", "2"))),
     "Linear": (("", "count", "bias"), _fc),
@@ -187,7 +284,6 @@ _CALLS: Mapping[str, tuple[tuple[str, ...], Callable[[Values], str]]] = {
     "Dropout": (("rate",), _dropout),
     "BatchNorm2d": (("", "eps"), _bn("1e-5")),
     "BatchNormalization": ((), _bn("1e-3")),
-    "LeakyReLU": (("slope", ""), _leaky_relu),
     "GroupNorm": (("groups", "", "eps"), _gn),
 }
 """Names of the values without a name, in order, and the function that writes the stage."""

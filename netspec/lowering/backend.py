@@ -12,6 +12,7 @@ from torch import Tensor
 from netspec.ir.graph import Graph
 from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.operator import Meaning, Operator, own_meaning
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem, Tensors
 from netspec.lowering.passes import PIPELINE, Pass
 from netspec.lowering.plan import Plan
@@ -69,15 +70,25 @@ class Backend(ABC):
     passes: ClassVar[Sequence[Pass]] = PIPELINE
     """The passes that make nets faster on this backend, in the order of ``PIPELINE``."""
 
+    measures_in_place: ClassVar[bool] = False
+    """True if implementations are measured with the places of operands and results in the plan.
+    Then the implementations of an operator whose speed depends on its places must have the same
+    ability."""
+
     @abstractmethod
     def implementations(self, problem: Problem) -> Sequence[Implementation]:
         """Return the implementations that can solve a problem, the preferred one first."""
 
     @abstractmethod
-    def measure(
-        self, problem: Problem, implementations: Sequence[Implementation]
-    ) -> dict[str, float]:
-        """Return the seconds per batch of each implementation, with operands not in the cache."""
+    def measure(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        """Return the seconds per batch of each implementation, with operands not in the cache.
+
+        For an implementation that fails, return the reason.
+        """
+
+    def known(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        """Return the outcomes of :meth:`measure` as far as they are known without measuring."""
+        return {}
 
     @abstractmethod
     def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:

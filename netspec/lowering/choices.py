@@ -24,11 +24,13 @@ class Choice:
         implementation: its name.
         candidates: the seconds per batch of every possible implementation, None if not measured.
         origin: ``preferred``, ``measured`` or ``given``.
+        failures: the reason of each implementation that failed when it was measured.
     """
 
     implementation: str
     candidates: Mapping[str, float | None] = field(default_factory=dict)
     origin: str = "preferred"
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the choice as JSON data, with times in milliseconds."""
@@ -37,6 +39,7 @@ class Choice:
             "implementation": self.implementation,
             "origin": self.origin,
             "candidates_ms": times,
+            "failures": dict(self.failures),
         }
 
 
@@ -46,8 +49,11 @@ CHOICES = table(text(100))
 Choices = dict[str, Choice]
 """Choices by the name of the stage."""
 
-Measure = Callable[[Problem, Sequence[Implementation]], Mapping[str, float]]
-"""Return the seconds of each implementation, without those that fail when they run."""
+Outcomes = Mapping[str, float | str]
+"""By the name of an implementation its seconds per batch, or the reason why it failed."""
+
+Measure = Callable[[Problem, Sequence[Implementation]], Outcomes]
+"""Return the outcome of each implementation."""
 
 
 def choose(
@@ -62,7 +68,8 @@ def choose(
     Args:
         problems: of the stages that compute, by the name of the stage.
         implementations: returns those that can solve a problem, the preferred one first.
-        measure: times implementations; without it, the preferred one is chosen.
+        measure: times implementations; without it, and where it returns nothing, the preferred one
+            is chosen.
         decided: implementations that were chosen before, by stage.
 
     Raises:
@@ -87,9 +94,17 @@ def choose(
                 raise DataError(message)
             chosen[stage] = Choice(decided[stage], times, "given")
         elif measure is not None and len(candidates) > 1:
-            measured = measure(problem, candidates)
-            fastest = min(measured, key=measured.__getitem__)
-            chosen[stage] = Choice(fastest, {**times, **measured}, "measured")
+            chosen[stage] = _fastest(candidates[0].name, times, measure(problem, candidates))
         else:
             chosen[stage] = Choice(candidates[0].name, times)
     return chosen
+
+
+def _fastest(preferred: str, times: Mapping[str, float | None], outcomes: Outcomes) -> Choice:
+    """Return the fastest implementation; if all failed or nothing is known, the preferred one."""
+    measured = {name: time for name, time in outcomes.items() if not isinstance(time, str)}
+    failures = {name: reason for name, reason in outcomes.items() if isinstance(reason, str)}
+    if not measured:
+        return Choice(preferred, times, failures=failures)
+    fastest = min(measured, key=measured.__getitem__)
+    return Choice(fastest, {**times, **measured}, "measured", failures)

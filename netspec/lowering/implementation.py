@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, prod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,14 +22,39 @@ Tensors = Mapping[str, Tensor]
 """The tensors of a stage by the parameter names of its operator."""
 
 
+class Place(NamedTuple):
+    """The channels of a value in a buffer: ``channels`` from ``start`` of ``width``."""
+
+    channels: int
+    start: int
+    width: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.channels == self.width
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of the operands of a step, and of its result or of each slice of its result."""
+
+    reads: tuple[Place, ...]
+    writes: tuple[Place, ...]
+
+
 @dataclass(frozen=True)
 class Problem:
-    """An operator in a net: the sizes of its operands, the type, and the expected batch size."""
+    """An operator in a net: the sizes of its operands, the type, and the expected batch size.
+
+    ``places`` are those of its step in a plan; None if each operand and the result have buffers of
+    their own.
+    """
 
     op: Operator
     inputs: tuple[Shape, ...]
     dtype: torch.dtype
     batch: int
+    places: Places | None = None
 
     @cached_property
     def output(self) -> Shape:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from netspec.ir.graph import Graph
 from netspec.lowering.backend import Backend
 from netspec.lowering.choices import Choices, choose
-from netspec.lowering.implementation import Implementation, Problem, problem_of
+from netspec.lowering.implementation import Implementation, Place, Places, Problem, problem_of
 from netspec.lowering.passes import Pass, optimise
 from netspec.lowering.plan import Plan, is_view, plan
 
@@ -62,7 +62,8 @@ def lowered(
         backend: the backend that will run it.
         dtype: the type of parameters and activations.
         batch: the batch size for which implementations are chosen.
-        is_measured: time the implementations instead of taking the preferred ones.
+        is_measured: time the implementations; otherwise the preferred ones are chosen where the
+            backend knows no times.
         decided: implementations that were chosen before, by stage.
         passes: the passes to run; by default those of the backend.
 
@@ -77,20 +78,22 @@ def lowered(
         for stage in outcome.graph.stages()
         if outcome.graph.operands(stage.name) and not is_view(outcome.graph, stage.name)
     }
-    measure = backend.measure if is_measured else None
-    choices = choose(problems, backend.implementations, measure=measure, decided=decided)
-    chosen = {stage: choice.implementation for stage, choice in choices.items()}
+    choices = choose(
+        _placed(outcome.graph, problems, backend) if backend.measures_in_place else problems,
+        backend.implementations,
+        measure=backend.measure if is_measured else backend.known,
+        decided=decided,
+    )
     implementations = {
         stage: next(
             implementation
             for implementation in backend.implementations(problem)
-            if implementation.name == chosen[stage]
+            if implementation.name == choices[stage].implementation
         )
         for stage, problem in problems.items()
     }
     decided_at = perf_counter()
-    abilities = {stage: implementation.ability for stage, implementation in implementations.items()}
-    planned = plan(outcome.graph, chosen, abilities)
+    planned = _planned(outcome.graph, implementations)
     seconds = {
         "rewrite": rewritten - started,
         "choose": decided_at - rewritten,
@@ -108,3 +111,31 @@ def lowered(
         batch=batch,
         seconds=seconds,
     )
+
+
+def _planned(graph: Graph, implementations: Mapping[str, Implementation]) -> Plan:
+    names = {stage: one.name for stage, one in implementations.items()}
+    return plan(graph, names, {stage: one.ability for stage, one in implementations.items()})
+
+
+def _placed(graph: Graph, problems: Mapping[str, Problem], backend: Backend) -> dict[str, Problem]:
+    """Return problems with their places in the plan of the preferred implementations."""
+    preferred = {stage: backend.implementations(p)[0] for stage, p in problems.items()}
+    planned = _planned(graph, preferred)
+
+    def places(slots: Iterable[int]) -> tuple[Place, ...]:
+        return tuple(
+            Place(
+                planned.slots[i].shape.channels,
+                planned.slots[i].start,
+                planned.buffers[planned.slots[i].buffer].shape.channels,
+            )
+            for i in slots
+        )
+
+    placed = dict(problems)
+    for step in planned.steps:
+        reads, writes = places(step.reads), places(step.writes)
+        if len(writes) > 1 or not all(place.is_whole for place in (*reads, *writes)):
+            placed[step.stage] = replace(placed[step.stage], places=Places(reads, writes))
+    return placed

@@ -23,6 +23,13 @@ class Engine(ABC):
     first one is the engine's."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     """The devices on which it runs, by their names in ``netspec.timing.DEVICES``."""
+    note: str | None = None
+    """What a reader of the figures has to know; known after ``compile``."""
+
+    def alternative(self, case: Case) -> Engine | None:
+        """Return the same engine with other settings, to use if the outputs of this one are wrong;
+        None if there is none."""
+        return None
 
     @property
     def version(self) -> str | None:

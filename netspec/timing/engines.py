@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import cycle
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -48,7 +48,16 @@ class Netspec(Engine):
         import_module("netspec.backends.cpu.onednn.library").missing()  # loads oneDNN
 
     def compile(self, case: Case) -> Call:
-        return inferring(compiled(case), case)
+        model = compiled(case)
+        failed = {
+            name: reason
+            for choice in model.lowered.choices.values()
+            for name, reason in choice.failures.items()
+        }
+        if failed:
+            listed = ", ".join(f"{name} ({reason})" for name, reason in failed.items())
+            self.note = f"not used, because they failed when they were measured: {listed}"
+        return inferring(model, case)
 
 
 def compiled(case: Case) -> Compiled:
@@ -89,6 +98,11 @@ class Inductor(Engine):
     """
 
     name = "inductor"
+    options: ClassVar[dict[str, Any]] = {}
+    """Settings of Inductor in addition to frozen weights."""
+
+    def alternative(self, case: Case) -> Engine | None:
+        return InductorWithCudnn() if case.torch_device.type == "cuda" else None
 
     def prepare(self, case: Case) -> None:
         super().prepare(case)
@@ -101,7 +115,7 @@ class Inductor(Engine):
         mode = "max-autotune" if case.torch_device.type == "cuda" else "default"
         module = torch.compile(case.reference(), fullgraph=True, dynamic=False, mode=mode)
         call = inferring(module, case)
-        with config.patch(freezing=True), _cache_in(case):
+        with config.patch(freezing=True, **self.options), _cache_in(case):
             try:
                 call()  # the first call compiles
             except RuntimeError as error:
@@ -109,6 +123,20 @@ class Inductor(Engine):
                     raise
                 raise DataError("needs a C++ compiler: install g++, or set CXX") from None
         return call
+
+
+class InductorWithCudnn(Inductor):
+    """Inductor that leaves every convolution to cuDNN.
+
+    Maximum tuning may choose a Triton kernel of Inductor for a convolution, and some versions of
+    Triton compile that kernel wrongly (pytorch#173068).
+    """
+
+    options: ClassVar[dict[str, Any]] = {"max_autotune_conv_backends": "ATEN"}
+    note = "with convolutions of cuDNN only, because those that tuning chose are wrong"
+
+    def alternative(self, case: Case) -> Engine | None:
+        return None
 
 
 @contextmanager

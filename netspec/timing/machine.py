@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -74,15 +75,30 @@ def floor(case: Case, rates: Rates) -> dict[str, float]:
     return figures | {"ms": max(figures["compute_ms"], figures["weights_ms"])}
 
 
-def alike(device: torch.device) -> AbstractContextManager[Any]:
-    """Set the same flags for all engines on a GPU: cuDNN measures its algorithms, TF32 is off."""
-    if device.type != "cuda":
-        return nullcontext()
+@contextmanager
+def alike(device: torch.device) -> Iterator[None]:
+    """Give an engine the same settings of PyTorch as all others, and undo what it changes.
+
+    On a GPU, cuDNN measures its algorithms, and TF32 is off.
+    """
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    precision, has_gradients = torch.get_float32_matmul_precision(), torch.is_grad_enabled()
+    is_deterministic = torch.are_deterministic_algorithms_enabled()
     flags: Any = torch.backends.cudnn.flags
-    context: AbstractContextManager[Any] = flags(
-        enabled=True, benchmark=True, allow_tf32=False, fp32_precision=None
-    )
-    return context
+    of_gpu: AbstractContextManager[Any] = nullcontext()
+    if device.type == "cuda":
+        of_gpu = flags(enabled=True, benchmark=True, allow_tf32=False, fp32_precision=None)
+    try:
+        with of_gpu:
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(has_gradients)
+        torch.use_deterministic_algorithms(is_deterministic)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        if torch.get_float32_matmul_precision() != precision:
+            torch.set_float32_matmul_precision(precision)
 
 
 def machine(device: torch.device = HOST) -> dict[str, Any]:

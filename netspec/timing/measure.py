@@ -112,7 +112,7 @@ def measured(
         entry, call = compiled(engine, case, expected)
         entries[engine.name] = entry
         if call is not None:
-            passes[engine.name] = turn(call, timer)
+            passes[engine.name] = turn(call, timer, case.torch_device)
     yardsticks = {
         name: turn(call, timer) for name, call in calls(case.type, case.torch_device).items()
     }
@@ -148,11 +148,12 @@ def title_of(case: Case) -> str:
 def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Entry, Call | None]:
     """Compile an engine and compare its outputs.
 
-    Return its entry, and its call, or None if it fails or its outputs are wrong.
+    Return its entry, and its call, or None if it fails or its outputs are wrong.  If they are
+    wrong, its alternative is tried.
     """
     entry = untimed(engine)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), alike(case.torch_device):
             warnings.simplefilter("ignore")  # warnings of engines about themselves
             engine.prepare(case)
             started = perf_counter()
@@ -166,14 +167,17 @@ def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Ent
         return entry | {"error": told(error)}, None
     entry |= {"deviation": off.error if isfinite(off.error) else None, "allowed": off.allowed}
     if off.agrees:
-        return entry, call
-    said = f"disagrees: relative error {off.error:.1e}, {off.allowed:.1e} allowed"
-    return entry | {"error": said}, None
+        return entry | {"note": engine.note}, call
+    said = f"relative error {off.error:.1e}, {off.allowed:.1e} allowed"
+    if other := engine.alternative(case):
+        entry, its_call = compiled(other, case, expected)
+        return entry | {"note": f"{other.note} ({said})"}, its_call
+    return entry | {"error": f"disagrees: {said}"}, None
 
 
 def untimed(engine: Engine) -> Entry:
     """Return the entry of an engine that has not been measured, with its name and version."""
-    measures = ("median_ms", "spread_ms", "compile_s", "peak_mb", "error")
+    measures = ("median_ms", "spread_ms", "compile_s", "peak_mb", "error", "note")
     checks = ("deviation", "allowed", "peak_error")
     return {"name": engine.name, "version": engine.version} | dict.fromkeys(measures + checks)
 
@@ -184,19 +188,21 @@ def told(error: Exception) -> str:
     return text[:200] if isinstance(error, DataError) else f"{type(error).__name__}: {text}"[:200]
 
 
-def turn(call: Call, timer: Timer) -> Pass:
+def turn(call: Call, timer: Timer, device: torch.device = HOST) -> Pass:
     """Return the turn of an engine: one call without a clock, then enough timed calls for a sample.
 
     The first call is not timed because caches and spinning threads are still those of the previous
     engine.
     """
-    call()
-    count = max(1, ceil(SAMPLE / timer.prepared([call])()))
+    with alike(device):
+        call()
+        count = max(1, ceil(SAMPLE / timer.prepared([call])()))
     timed = timer.prepared([call] * count)
 
     def run() -> float:
-        call()
-        return timed()
+        with alike(device):
+            call()
+            return timed()
 
     return run
 

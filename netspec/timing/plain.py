@@ -64,7 +64,11 @@ def meaning(
     if isinstance(op, MaxPool) and (padding := pool_padding(op.windows(inputs))):
         is_ceil = op.round == "ceil"
         return F.max_pool2d(x[0], op.kernel, op.stride, padding, op.dilation, is_ceil)
-    if isinstance(op, AvgPool) and (padding := pool_padding(op.windows(inputs))):
+    if (
+        isinstance(op, AvgPool)
+        and op.dilation == (1, 1)
+        and (padding := pool_padding(op.windows(inputs)))
+    ):
         is_ceil, counts = op.round == "ceil", bool(op.count_pad)
         return F.avg_pool2d(x[0], op.kernel, op.stride, padding, is_ceil, counts)
     return op.reference(inputs, *x, **tensors)

@@ -163,11 +163,14 @@ def _choice(step: StepTrace) -> str:
     times = choice.candidates
     if len(times) < 2:
         return f"{choice.implementation}, the only implementation"
-    if None in times.values():
+    measured = {name: time for name, time in times.items() if time is not None}
+    failed = "".join(f"; {name} failed: {why}" for name, why in choice.failures.items())
+    if not measured:
         others = ", ".join(name for name in times if name != choice.implementation)
-        return f"{choice.implementation}, {choice.origin} to {others}; not measured"
-    shown = ", ".join(f"{name} {digits((t or 0) * 1e3)} ms" for name, t in times.items())
-    return f"{choice.implementation}, {choice.origin}: {shown}"
+        chosen = f"{choice.implementation}, {choice.origin} to {others}; not measured"
+        return chosen + failed
+    shown = ", ".join(f"{name} {digits(time * 1e3)} ms" for name, time in measured.items())
+    return f"{choice.implementation}, {choice.origin}: {shown}{failed}"
 
 
 def _placed(slot: BufferSlice, *, apart: bool) -> str:

@@ -71,6 +71,8 @@ def case_lines(case: Entry, style: Style) -> Iterator[str]:
             yield f"{style(entry['name'], 'error')}: {entry['error'][:room]}"
         elif entry["peak_error"]:
             yield f"{style(entry['name'], 'note')}: {entry['peak_error'][:room]}"
+        if entry.get("note"):
+            yield f"{style(entry['name'], 'note')}: {entry['note']}"
     yield from others(case["others"], style)
     yield _verdict(case, style)
 
@@ -140,7 +142,11 @@ def _verdict(case: Entry, style: Style) -> str:
     if case["ratio"] is None:
         return f"the best peer is {case['best_peer']}; netspec was not timed"
     ratio = style(times(case["ratio"]), "strong")
-    return f"netspec is {ratio} as fast as the best peer, {case['best_peer']}"
+    verdict = f"netspec is {ratio} as fast as the best peer, {case['best_peer']}"
+    compared = (e for e in case["engines"] if e.get("allowed") is not None)
+    wrong = ", ".join(e["name"] for e in compared if e["error"] and e["name"] != "netspec")
+    may = "; an engine whose outputs are wrong may be faster: "
+    return f"{verdict}{may}{wrong}" if wrong else verdict
 
 
 def digits(value: float) -> str:

@@ -11,7 +11,8 @@ import netspec
 from netspec.backends.cpu import CpuBackend
 from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.plain import Plain
-from netspec.backends.tuning import Tuning, described, digest
+from netspec.backends.tuning import Tuning, described
+from netspec.files.cache import digest
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel, Shape
 from netspec.lowering.choices import choose
@@ -25,10 +26,10 @@ IMPLEMENTATIONS = (OneDnnConv(), Plain())
 class Measuring:
     """Gives the same times each time, and counts how often it is asked."""
 
-    def __init__(self, **times: float) -> None:
+    def __init__(self, **times: float | str) -> None:
         self.times, self.count = times or {"onednn": 1e-3, "torch": 2e-3}, 0
 
-    def __call__(self) -> dict[str, float]:
+    def __call__(self) -> dict[str, float | str]:
         self.count += 1
         return dict(self.times)
 
@@ -78,15 +79,23 @@ def test_an_implementation_that_was_not_there_is_measured() -> None:
 
 
 def test_one_that_does_not_run_is_not_tried_again() -> None:
-    measure = Measuring(torch=2e-3)
+    outcomes: dict[str, float | str] = {"onednn": "RuntimeError: no engine", "torch": 2e-3}
+    measure = Measuring(**outcomes)
     for _ in range(2):
-        assert Tuning("cpu", {}).times(PROBLEM, IMPLEMENTATIONS, measure) == {"torch": 2e-3}
+        assert Tuning("cpu", {}).times(PROBLEM, IMPLEMENTATIONS, measure) == outcomes
     assert measure.count == 1
-    chosen = choose(
-        {"a": PROBLEM}, lambda problem: IMPLEMENTATIONS, measure=lambda *_: {"torch": 2e-3}
-    )
+    chosen = choose({"a": PROBLEM}, lambda _: IMPLEMENTATIONS, measure=lambda *_: outcomes)
     assert chosen["a"].implementation == "torch"
     assert chosen["a"].candidates == {"onednn": None, "torch": 2e-3}
+    assert chosen["a"].failures == {"onednn": "RuntimeError: no engine"}
+
+
+def test_one_that_lacked_memory_is_tried_again() -> None:
+    outcomes: dict[str, float | str] = {"onednn": "OutOfMemoryError: 3 GiB", "torch": 2e-3}
+    measure = Measuring(**outcomes)
+    for _ in range(2):
+        assert Tuning("cpu", {}).times(PROBLEM, IMPLEMENTATIONS, measure) == outcomes
+    assert measure.count == 2
 
 
 @pytest.mark.parametrize(
@@ -99,7 +108,8 @@ def test_one_that_does_not_run_is_not_tried_again() -> None:
         "[" * 100_000,
         '{"made_with": {}}',
         '{"made_with": {}, "works": {"a": 3}}',
-        '{"made_with": {}, "works": {"a": {"torch": "fast"}}}',
+        '{"made_with": {}, "works": {"a": {"torch": true}}}',
+        '{"made_with": {}, "works": {"a": {"torch": null}}}',
         '{"made_with": {}, "works": {"a": {"torch": NaN}}}',
         '{"made_with": {}, "works": {"a": {"torch": -1.0}}}',
         '{"made_with": {}, "works": {"a": {"torch": 1e400}}}',

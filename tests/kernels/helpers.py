@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks import rounding as roundings
 from tests.examples import is_all
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -20,6 +21,7 @@ wrong (triton#11584)."""
 if ON_GPU:
     DTYPES.insert(1, torch.bfloat16)
 
+rounding = roundings.rounding
 only_on_gpu = pytest.mark.skipif(not ON_GPU, reason="needs an NVIDIA GPU")
 gpu = pytest.mark.gpu
 interpreter_meets_nan = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
@@ -36,45 +38,13 @@ def assert_within(y: Tensor, exact: Tensor, allowed: Tensor) -> None:
     """Every element is as near to the exact value as ``allowed`` says; NaN and inf are equal."""
     exact, allowed = exact.to(y.device), allowed.to(y.device)
     assert y.shape == exact.shape
-    is_finite = exact.isfinite()
-    difference = (y.double() - exact).abs()
-    is_fine = torch.where(is_finite, difference <= allowed, False)
-    is_fine |= ~is_finite & ((y.double() == exact) | (y.isnan() & exact.isnan()))
-    if not bool(is_fine.all()):
-        worst = (difference / allowed).nan_to_num(torch.inf).masked_fill(is_fine, 0).argmax()
-        at = tuple(int(i) for i in torch.unravel_index(worst, y.shape))
+    off = roundings.excess(y, exact, allowed)
+    if not bool((off <= 1).all()):
+        at = tuple(int(i) for i in torch.unravel_index(off.argmax(), y.shape))
         raise AssertionError(
-            f"{int((~is_fine).sum())} of {y.numel()} elements are off; at {at}: "
+            f"{int((off > 1).sum())} of {y.numel()} elements are off; at {at}: "
             f"{y[at].item()!r}, exactly {exact[at].item()!r}, allowed {allowed[at].item():.3g}"
         )
-
-
-def rounding(
-    exact: Tensor,
-    dtype: torch.dtype,
-    *,
-    terms: int,
-    magnitude: Tensor,
-    precision: str = "ieee",
-) -> Tensor:
-    """How far a sum of ``terms`` products may be from its exact value, element by element.
-
-    A sum of K products, in whatever order, is off by at most K u sum |x_i w_i|, to first order
-    (Higham 2002, section 3.1), with ``magnitude`` that sum of absolute values and u the
-    accumulator's unit: float64's for float64, float32's for all shorter types, whose products
-    float32 holds exactly.  Tensor cores truncate where others round, so u is a whole ulp, eps.
-    TF32 keeps 10 bits of each factor and may cut off the rest: 2^-10 from each, 2^-9 in all.
-    Storing rounds to ``dtype`` once more, by eps / 2 of the value, or half of the smallest
-    subnormal where it is smaller.  Bias and activation are one more term each.
-    """
-    accumulator = torch.float64 if dtype == torch.float64 else torch.float32
-    unit = (terms + 2) * torch.finfo(accumulator).eps
-    if precision == "tf32":
-        unit += 2.0**-9
-    info = torch.finfo(dtype)
-    # What is summed inexactly is rounded by its own size, hence the magnitude's share in it.
-    stored = info.eps / 2 * (exact.abs() + unit * magnitude) + info.smallest_normal * info.eps
-    return unit * magnitude + stored
 
 
 def gradcheck(function: Callable[..., Any], inputs: Tensor | Sequence[Tensor]) -> bool:

@@ -10,8 +10,8 @@ import sys
 import torch
 
 from netspec.kernels import operators  # noqa: F401 (registers torch.ops.netspec)
-from netspec.kernels.conv import persistent
-from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv import persistent, tiled
+from netspec.kernels.conv.geometry import Geometry, checked
 from netspec.kernels.conv.tiles import arithmetic
 from netspec.kernels.launch import run
 from tests.kernels.helpers import DTYPES, normal, within
@@ -43,6 +43,11 @@ def convolutions(dtype: torch.dtype) -> None:
         tile = persistent.TILES[arithmetic(dtype, "ieee")][-1]
         how = {"relu": False, "precision": "ieee", "tile": tile}
         run(persistent.launches(wide, filters, None, y, geometry, **how))
+        tile = tiled.TILES[arithmetic(dtype, "ieee")][-1]
+        deep = normal(2, 9, 7, 2 * tile.depth, dtype=dtype)
+        filters = normal(24, 3, 3, 2 * tile.depth, dtype=dtype)
+        geometry = checked(deep, filters, [1, 1], [1] * 4, [1, 1], 1)
+        run(tiled.launches(deep, filters, None, y, geometry, **how | {"tile": tile}))
 
 
 def others(dtype: torch.dtype) -> None:

@@ -18,6 +18,28 @@ def test_few_parts_of_many_values_with_bias_and_relu(rows: int) -> None:
     torch.testing.assert_close(y.slice[0, 0], (parts.sum(0) + b).relu(), rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("count", [1, 5, 1030])
+def test_few_parts_of_contiguous_values(count: int) -> None:
+    parts = normal(2, 9, count)
+    y = guarded(1, 1, 9, count, dtype=torch.float64, before=0, after=0)
+    sum_of(parts, y.slice[0, 0])()
+    y.assert_intact()
+    torch.testing.assert_close(y.slice[0, 0], parts.sum(0), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_bias_and_a_relu_in_place_on_a_slice_of_channels(dtype: torch.dtype) -> None:
+    whole, b = normal(2, 3, 5, 30, dtype=dtype), normal(21, dtype=dtype, seed=1)
+    before = whole.clone()
+    y = whole[..., 4:25]
+    sum_of(y[None], y, b, relu=True, pitch=30, parts_pitch=30)()
+    # One sum in at least float32, rounded once: as PyTorch's in that type, rounded.
+    wanted = (before[..., 4:25].float() + b.float()).relu().to(dtype)
+    assert torch.equal(y, wanted)
+    assert torch.equal(whole[..., :4], before[..., :4])
+    assert torch.equal(whole[..., 25:], before[..., 25:])
+
+
 @pytest.mark.parametrize("count", [1, 32, 33, 100])
 def test_many_parts_of_few_values_over_a_divisor(count: int) -> None:
     parts = normal(count, 2, 19)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import onnx
@@ -92,11 +93,29 @@ drop "loss1/fc"
         ("", "a label cannot be blank"),
         ("a\u200db", "this label has a character that is not visible"),
         ("a\u202eb", "this label has a character that is not visible"),
+        (
+            "e\u0301/1",
+            "the label `e\u0301/1` has characters that Unicode replaces by others",
+        ),
+        (
+            "5 \u212b",  # the sign for angstrom, which looks like the letter
+            "the label `5 \u212b` has characters that Unicode replaces by others",
+        ),
         ("-" * (MAX_LABEL + 1), f"a label has at most {MAX_LABEL} characters"),
     ],
 )
 def test_texts_that_cannot_be_labels(label: str, message: str) -> None:
     assert errors(f'{HEADER}"{label}": relu\n') == [("NS122", message)]
+
+
+def test_a_label_of_another_form_of_unicode_is_refused_where_it_is_read() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    text = (
+        f'{HEADER}"{composed}": conv 1x1, 4\nb from "{decomposed}": relu\noutput b, "{composed}"\n'
+    )
+    (error,) = problems(text)
+    assert error.code == "NS122"
+    assert f'write "{composed}"' in error.help
 
 
 @pytest.mark.parametrize("label", [*STATEMENTS, "says", "relu", "from", "then", "x", "1", "3x3"])
@@ -132,14 +151,18 @@ def test_definitions_and_labels_of_a_variant_are_not_confused(tmp_path: Path) ->
     assert netspec.load(tmp_path / "v.net").graph.stage("let:n").known_shape.channels == 8
 
 
-LABELS = st.text(
-    st.one_of(
-        st.sampled_from("ab1_/-:+ []{}()|#;=<>&'`$%@!?*~^eval"),
-        st.characters(exclude_categories=("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs")),
-    ),
-    min_size=1,
-    max_size=12,
-).filter(lambda text: text == text.strip() and not set(text) & set('",.\\'))
+LABELS = (
+    st.text(
+        st.one_of(
+            st.sampled_from("ab1_/-:+ []{}()|#;=<>&'`$%@!?*~^eval"),
+            st.characters(exclude_categories=("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs")),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+    .map(lambda text: unicodedata.normalize("NFC", text))
+    .filter(lambda text: text == text.strip() and not set(text) & set('",.\\'))
+)
 
 
 @examples(25)
@@ -261,7 +284,10 @@ def test_the_length_of_a_range_may_be_computed(text: str, expected: list[str]) -
         ("r1..r[1/2]: relu", "NS142"),
         ("r1..r[N]: relu", "NS142"),
         ("r1..r[100001]: relu", "NS005"),
-        ("r1..r[10**18]: relu", "NS117"),
+        ("r1..r[-1]: relu", "NS142"),
+        ("r1..r[10**18]: relu", "NS005"),
+        ("r0..r[2**62]: relu", "NS005"),
+        ("r0..r9999999999999999999: relu", "NS005"),
         ("r1..r[on]: relu", "NS140"),
         ("r1: relu then tanh", "NS117"),
         ("r1..r[]: relu", "NS101"),
@@ -269,6 +295,29 @@ def test_the_length_of_a_range_may_be_computed(text: str, expected: list[str]) -
 )
 def test_ranges_that_have_no_length(text: str, code: str) -> None:
     assert [c for c, _ in errors(f"net example(N)\ninput image 8x8x3\n{text}\n")][:1] == [code]
+
+
+@pytest.mark.parametrize("number", [1, 0])
+def test_a_range_that_ends_before_it_begins_says_where(number: int) -> None:
+    (error,) = problems("net example(n=3)\ninput image 8x8x3\nr2..r[n]: relu\n", n=number)
+    message = f"the range begins at 2 and ends at {number}: it has no rows"
+    assert (error.code, error.message) == ("NS117", message)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [('"r1".."r3"', ["r1", "r2", "r3"]), ('"r1"..r2', ["r1", "r2"]), ('"r1"..r[1]', ["r1"])],
+)
+def test_quotes_that_are_not_needed_change_nothing(labels: str, expected: list[str]) -> None:
+    text = f"{HEADER}{labels}: conv 1x1, 2\n"
+    assert [*loads(text).graph.rows] == [*loads(format(text)).graph.rows] == expected
+
+
+@pytest.mark.parametrize("labels", ['"a/1".."a/3"', '"a/1"..a3', 'a1.."a 3"'])
+def test_labels_that_need_quotes_do_not_make_a_range(labels: str) -> None:
+    (error,) = problems(f"{HEADER}{labels}: conv 1x1, 2\n")
+    assert error.code == "NS117"
+    assert error.help.startswith("labels that need quotes do not make a range")
 
 
 def test_then_separates_the_first_row_of_a_range_from_the_others() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from netspec.ir.ops import OPERATORS
 from netspec.language import foreign
+from netspec.language.foreign_attributes import ATTRIBUTES, VALUES
 from tests.helpers import HEADER, codes, problems
 
 PARENTHESES = "the values of an operator are written without parentheses"
@@ -27,6 +28,9 @@ ROWS = {
     "a: conv 3x3, 16 | relu()": (PARENTHESES, "a: conv 3x3, 16 | relu"),
     "b: conv(3x3, 8, padding=1) | maxpool(2x2, stride=2)": (
         PARENTHESES, "b: conv 3x3, 8, pad=1 | maxpool 2x2, stride=2",
+    ),
+    "a: conv(3x3, channels, groups=channels)": (
+        PARENTHESES, "a: conv 3x3, channels, groups=channels",
     ),
     "block b(n) = conv(3x3, n) | relu()": (PARENTHESES, "block b(n) = conv 3x3, n | relu"),
     "a: maxpool((2, 2), stride=2)": (
@@ -226,15 +230,18 @@ def test_an_operator_of_another_framework_gets_its_advice(word: str) -> None:
         ("ReLU", "write `relu`"),
         ("GlobalAveragePooling2D", "write `gap`: the mean of each channel's whole map"),
         ("ReLU6", "write `relu6`"),
-        ("LeakyReLU", "write `leaky_relu`"),
-        ("PReLU", "write `prelu`"),
+        ("LeakyReLU",
+         "write `leaky_relu slope=0.01`: the default of PyTorch; that of Keras is 0.3"),
+        ("PReLU", "write `prelu` for one slope per channel, `prelu shared=on` for one in all, "
+         "which is PyTorch's default"),
         ("ELU", "write `elu`"),
         ("GELU", "write `gelu`"),
         ("SiLU", "write `silu`"),
         ("swish", "write `silu`"),
         ("HardSwish", "write `hardswish`"),
         ("h_swish", "write `hardswish`"),
-        ("Hardsigmoid", "write `hardsigmoid`"),
+        ("Hardsigmoid",
+         "write `hardsigmoid`: a slope of 1/6; that of ONNX and earlier Keras is 0.2"),
         ("hardtanh", "write `clip -1, 1`: the lowest value, then the highest"),
         ("Clip", "write `clip -1, 1`: the lowest value, then the highest"),
         ("mish", "netspec has no mish; see `netspec ops` for its activations"),
@@ -250,7 +257,8 @@ def test_an_operator_of_another_framework_gets_its_advice(word: str) -> None:
         ("layer_norm", "write `ln eps=1e-6`: over the channels of each position; "
          "`gn 1, eps=1e-5` is over the whole map"),
         ("GroupNorm", "write `gn 3, eps=1e-5`: the number of groups"),
-        ("InstanceNorm2d", "write `gn channels, eps=1e-5`: as many groups as channels"),
+        ("InstanceNorm2d", "write `gn channels, eps=1e-5`: as many groups as channels, with "
+         "trained factors"),
         ("global_avg_pool", "write `gap`: the mean of each channel's whole map"),
         ("GlobalMaxPooling2D", "write `gmp`: the largest value of each channel's whole map"),
         ("AdaptiveAvgPool2d",
@@ -266,6 +274,51 @@ def test_an_operator_of_another_framework_gets_its_advice(word: str) -> None:
          "`conv 3x3, channels, pad=1, groups=channels`"),
         ("reshape",
          "netspec has no reshaping; `flatten` makes a map a vector, which fc does not need"),
+        ("Dropout2d", "netspec has no other noise than dropout; `dropout 0.5` drops single values"),
+        ("Conv1d", "netspec has maps of height x width x channels, and vectors: no layers of 1 or "
+         "3 dimensions"),
+        ("BatchNorm1d", "write `bn eps=1e-5`"),
+        ("SyncBatchNorm", "write `bn eps=1e-5`"),
+        ("DepthwiseConv2D", "write a convolution with as many groups as channels: "
+         "`conv 3x3, channels, pad=1, groups=channels`"),
+        ("SeparableConv2D", "write both convolutions: "
+         "`conv 3x3, channels, pad=1, groups=channels | conv 1x1, 64`"),
+        ("InnerProduct",
+         "write `fc 10`: the number of outputs; the inputs are those of the row before"),
+        ("Eltwise", "write `add { identity; conv 3x3, 3, pad=1 }`, or `LABEL from A, B: add`"),
+        ("ZeroPadding2D",
+         "padding is an attribute of the next window: `conv 3x3, 64, pad=1`"),
+        ("ReflectionPad2d", "netspec pads with zeros only, as an attribute of the next window: "
+         "`conv 3x3, 64, pad=1`"),
+        ("Flatten",
+         "write `flatten`: in the order (channels, height, width); Keras has channels last"),
+        ("Identity", "write `identity`"),
+        ("Concatenate",
+         "write `concat { conv 1x1, 8; conv 3x3, 8, pad=1 }`, or `LABEL from A, B: concat`"),
+        ("Softplus", "netspec has no softplus; see `netspec ops` for its activations"),
+        ("GLU", "netspec has no gated linear unit; see `netspec ops` for its activations"),
+        ("LogSigmoid",
+         "netspec has no logarithm of sigmoid; see `netspec ops` for its activations"),
+        ("Tanh", "write `tanh`"),
+        ("Sigmoid", "write `sigmoid`"),
+        ("MatMul", "netspec has no product of matrices; layers with weights are `fc 10` and "
+         "`conv 1x1, 64`"),
+        ("Max", "netspec has no maximum or minimum of inputs; the pools are maxpool, avgpool, gap, "
+         "gmp, adaptive_avgpool and subsample"),
+        ("Average",
+         "write `LABEL from A, B: add | scale 1/2`; a mean of each channel is `gap`"),
+        ("Sub", "netspec has no difference of inputs; `LABEL from A, B: add` adds them, and "
+         "`scale -1` changes a sign"),
+        ("RMSNorm", "netspec has no such normalisation; the normalisations are bn, ln, gn, lrn, "
+         "lrn_within and lcn"),
+        ("UpsamplingBilinear2d", "write `upsample 2, by=bilinear, align_corners=on`"),
+        ("PixelUnshuffle", "netspec has no space-to-depth; a convolution with a stride makes a map "
+         "smaller: `conv 2x2/2, 64`"),
+        ("Bottleneck",
+         "define a block: `block conv_relu(k, n) = conv k, n, pad=half | relu`"),
+        ("LpPool2d", "netspec has no such pool; the pools are maxpool, avgpool, gap, gmp, "
+         "adaptive_avgpool and subsample"),
+        ("AbsVal", "write `abs`"),
         ("pixel_shuffle",
          "netspec has no pixel shuffle; `upsample 2, by=nearest` and `deconv 4x4/2, 64, pad=1` "
          "make a map larger"),
@@ -281,13 +334,14 @@ OWNERS = {
     "dilation": "conv 3x3, 4", "groups": "conv 3x3, 4", "bias": "fc 4", "count": "fc 4",
     "kernel": "maxpool 2x2", "count_pad": "avgpool 2x2", "rate": "dropout 0.5", "": "fc 4",
     "slope": "leaky_relu slope=0.1", "form": "gelu", "output_pad": "deconv 3x3/2, 4",
-    "by": "upsample 2", "factor": "upsample 2", "size": "adaptive_avgpool 2",
+    "low": "clip -1, 1", "n": "lrn 5", "shared": "prelu", "by": "upsample 2",
+    "factor": "upsample 2", "size": "adaptive_avgpool 2",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("word", foreign.ATTRIBUTES)
+@pytest.mark.parametrize("word", ATTRIBUTES)
 def test_an_attribute_of_another_framework_gets_its_advice(word: str) -> None:
-    own, advice = foreign.ATTRIBUTES[word]
+    own, advice = ATTRIBUTES[word]
     stage = OWNERS[own]
     assert word not in [a.name for a in OPERATORS[stage.split()[0]].attributes()]
     separator = ", " if " " in stage else " "
@@ -299,9 +353,25 @@ def test_an_attribute_of_another_framework_gets_its_advice(word: str) -> None:
     ("row", "help"),
     [
         ("a: conv 3x3, 4, padding=1", "write `pad=1`"),
-        ("a: conv 3x3, 4, padding=same", "write `pad=1`, `pad=half` or `pad=same`"),
+        ("a: conv 3x3, 4, padding=same",
+         "write `pad=1`; convolutions and pools also have `pad=half` and `pad=same`"),
         ("a: conv 3x3, 4, strides=3", "write `stride=3`"),
         ("a: conv 3x3, 4, bias_term=1", "write `bias=off` or `bias=on`"),
+        ("a: deconv 3x3, 4, pads=1", "write `pad=1`"),
+        ("a: leaky_relu alpha=0.2", "write `slope=0.2`"),
+        ("a: clip 0, max=6",
+         "the lowest value comes first, then the highest, without names: `clip 0, 6`"),
+        ("a: softmax dim=1",
+         "remove it: axes are fixed, such as the channels for softmax and concat"),
+        ("a: bn eps=1e-5, affine=off",
+         "remove it: bn, ln and gn have weights and biases, bn also running statistics"),
+        ("a: lrn local_size=5",
+         "the channels of a window come first, without a name: `lrn 5`"),
+        ("a: prelu num_parameters=1",
+         "write `shared=on` for one slope, `shared=off` for one per channel"),
+        ("a: conv 3x3, 4, padding_mode=reflect",
+         "padding is always of zeros: write `pad=1`; convolutions and pools also have `pad=half` "
+         "and `pad=same`"),
         ("a: maxpool 3x3/2, ceil_mode=true",
          "write `round=ceil` for true, `round=floor` for false"),
         ("a: fc 4, activation=relu",
@@ -320,11 +390,11 @@ def test_attributes_of_other_frameworks_golden(row: str, help: str) -> None:
     assert (error.code, error.help) == ("NS130", help)
 
 
-@pytest.mark.parametrize("word", foreign.VALUES)
+@pytest.mark.parametrize("word", VALUES)
 def test_a_value_of_another_framework_gets_its_advice(word: str) -> None:
-    key = "pad" if "pad" in foreign.VALUES[word] else "bias"
+    key = "pad" if "pad" in VALUES[word] else "bias"
     (error,) = problems(f"{HEADER}a: conv 3x3, 4, {key}={word}\n")
-    assert (error.code, error.help) == ("NS113", foreign.VALUES[word])
+    assert (error.code, error.help) == ("NS113", VALUES[word])
 
 
 def test_a_block_may_have_a_word_of_another_framework() -> None:
@@ -334,7 +404,7 @@ def test_a_block_may_have_a_word_of_another_framework() -> None:
 ADVICE = [
     *foreign.OPERATORS.values(),
     *map(foreign.operator, OPERATORS),
-    *(advice for _, advice in foreign.ATTRIBUTES.values()),
+    *(advice for _, advice in ATTRIBUTES.values()),
 ]
 
 

@@ -67,9 +67,24 @@ def test_choices_that_do_not_fit_are_refused() -> None:
 
 
 def test_a_choice_as_data_is_in_milliseconds() -> None:
-    choice = Choice("fast", {"slow": None, "fast": 0.00125}, "measured")
+    choice = Choice("fast", {"slow": None, "fast": 0.00125}, "measured", {"slow": "no engine"})
     assert choice.as_json() == {
         "implementation": "fast",
         "origin": "measured",
         "candidates_ms": {"slow": None, "fast": 1.25},
+        "failures": {"slow": "no engine"},
     }
+
+
+def test_a_candidate_that_fails_is_named_and_costs_only_itself() -> None:
+    outcomes = {"slow": 0.5, "fast": "RuntimeError: no engine"}
+    chosen = choose(PROBLEMS, implementations, measure=lambda *_: outcomes)
+    assert chosen["a"] == Choice(
+        "slow", {"slow": 0.5, "fast": None}, "measured", {"fast": "RuntimeError: no engine"}
+    )
+
+
+def test_where_every_candidate_fails_the_preferred_one_is_taken() -> None:
+    outcomes = {"slow": "RuntimeError: no engine", "fast": "PTXASError"}
+    chosen = choose(PROBLEMS, implementations, measure=lambda *_: outcomes)
+    assert chosen["a"] == Choice("slow", {"slow": None, "fast": None}, failures=outcomes)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from netspec import bundled
 from netspec.timing.case import Case
@@ -78,3 +79,37 @@ class Changed(Engine):
     def compile(self, case: Case) -> Call:
         run = inferring(case.reference(), case)
         return lambda: self.change(run())
+
+
+class Vandal(Changed):
+    """Changes what it can of PyTorch's settings, when it compiles and in every call."""
+
+    def compile(self, case: Case) -> Call:
+        change_settings()
+        run = super().compile(case)
+
+        def call() -> Any:
+            y = run()
+            change_settings()
+            return y
+
+        return call
+
+
+def change_settings() -> None:
+    torch.set_num_threads(3)
+    torch.set_default_dtype(torch.float64)
+    torch.set_float32_matmul_precision("medium")
+    torch.set_grad_enabled(False)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def settings() -> tuple[Any, ...]:
+    return (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.get_float32_matmul_precision(),
+        torch.is_grad_enabled(),
+        torch.are_deterministic_algorithms_enabled(),
+    )

@@ -57,6 +57,22 @@ def test_an_engine_refuses_a_device_that_it_does_not_have(tmp_path: Path) -> Non
         engines()["openvino"].prepare(case_of(tmp_path, device="cuda"))
 
 
+def test_inductor_on_a_gpu_can_leave_convolutions_to_cudnn(tmp_path: Path) -> None:
+    from torch._inductor import config
+
+    inductor = engines()["inductor"]
+    assert inductor.alternative(case_of(tmp_path)) is None
+    on_gpu = case_of(tmp_path, device="cuda")
+    vars(on_gpu)["torch_device"] = torch.device("cuda")
+    other = inductor.alternative(on_gpu)
+    assert isinstance(other, module.InductorWithCudnn)
+    assert other.name == "inductor"
+    assert other.note
+    assert other.alternative(on_gpu) is None
+    with config.patch(**other.options):  # a name that Inductor does not have is an error
+        assert config.max_autotune_conv_backends == "ATEN"
+
+
 def test_copies_of_the_images_take_turns(tmp_path: Path) -> None:
     case = case_of(tmp_path)
     case.__dict__["sets"] = [case.images, [x.clone() for x in case.images]]

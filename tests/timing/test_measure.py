@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from netspec.errors import DataError
+from netspec.timing import engines as engine_module
 from netspec.timing import machine, measure, memory
+from netspec.timing.case import Case
 from netspec.timing.engine import Engine
 from netspec.timing.engines import Netspec
 from netspec.timing.measure import Entry, bench, compared, measured, steps, turn
 from netspec.timing.timing import WallTimer
 from netspec.views.bench import case_lines
-from tests.timing.helpers import Changed, case_of
+from tests.timing.helpers import Changed, Vandal, case_of, change_settings, settings
 
 KEYS = {"name", "version", "median_ms", "spread_ms", "compile_s", "peak_mb", "error"}
 
@@ -87,6 +91,82 @@ def test_failures_are_entries_and_the_others_go_on(
     assert entries["missing"]["error"] == "not installed: pip install missing"
     assert entries["broken"]["error"] == "NotImplementedError: no kernel for this"
     assert case["best_peer"] == "right"
+
+
+def test_what_ran_before_an_engine_does_not_change_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    class Watching(Changed):
+        def compile(self, case: Case) -> measure.Call:
+            seen.append(settings())
+            call = super().compile(case)
+
+            def watched() -> object:
+                seen.append(settings())
+                return call()
+
+            return watched
+
+    use(monkeypatch, Vandal("vandal"), Watching("watching"))
+    before = settings()
+    case = measured(case_of(tmp_path), ["vandal", "watching"], 2)
+    assert [entry["error"] for entry in case["engines"]] == [None] * 3
+    assert len(seen) > 4
+    assert {*seen} == {before}
+    assert settings() == before
+
+
+def test_on_a_gpu_every_engine_gets_cudnn_with_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an engine that turned it off, too; flags of cuDNN exist without a GPU."""
+    device, flags = torch.device("cuda"), torch.backends.cudnn
+    before = flags.benchmark
+    for _ in range(2):
+        with machine.alike(device):
+            assert (flags.benchmark, flags.allow_tf32) == (True, False)
+            change_settings()
+    assert flags.benchmark == before
+    assert settings()[1] == torch.float32
+
+
+def test_a_wrong_engine_is_replaced_by_its_alternative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tuned(Changed):
+        def alternative(self, case: Case) -> Engine:
+            right = Changed("tuned")
+            right.note = "with other convolutions, because those that tuning chose are wrong"
+            return right
+
+    use(monkeypatch, Tuned("tuned", lambda y: y.flip(1)), Changed("wrong", lambda y: 0 * y))
+    case = measured(case_of(tmp_path), ["tuned", "wrong"], 1)
+    tuned = by_name(case)["tuned"]
+    assert tuned["error"] is None
+    assert tuned["deviation"] <= tuned["allowed"]
+    assert case["best_peer"] == "tuned"
+    said = "with other convolutions, because those that tuning chose are wrong (relative error "
+    assert tuned["note"].startswith(said)
+    told = list(case_lines(case, lambda text, role: text))
+    assert f"tuned: {tuned['note']}" in told
+    assert told[-1].endswith("; an engine whose outputs are wrong may be faster: wrong")
+
+
+def test_candidates_that_failed_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = engine_module.lowered
+
+    def with_failures(*arguments: Any, **options: Any) -> Any:
+        made = lower(*arguments, **options)
+        failures = {"cudnn": "RuntimeError: no engine"}
+        choices = {k: replace(choice, failures=failures) for k, choice in made.choices.items()}
+        return replace(made, choices=choices)
+
+    monkeypatch.setattr(engine_module, "lowered", with_failures)
+    use(monkeypatch)
+    (entry,) = measured(case_of(tmp_path), [], 1)["engines"]
+    assert entry["note"] == (
+        "not used, because they failed when they were measured: cudnn (RuntimeError: no engine)"
+    )
 
 
 def test_memory_that_cannot_be_measured_is_no_error_of_the_engine(

@@ -88,6 +88,14 @@ def test_candidates_have_their_times_if_they_were_measured() -> None:
     assert "    by torch, preferred to tiles; not measured" in told
     told = with_step(traced("c"), choice=Choice("torch", {"torch": None}))
     assert "    by torch, the only implementation" in told
+    failures = {"cudnn": "RuntimeError: no engine"}
+    times = {"tiles": 1e-3, "cudnn": None}
+    told = with_step(traced("c"), choice=Choice("tiles", times, "measured", failures))
+    assert "by tiles, measured: tiles 1.00 ms; cudnn failed: RuntimeError: no engine" in " ".join(
+        line.strip() for line in told
+    )
+    told = with_step(traced("c"), choice=Choice("tiles", dict.fromkeys(times), failures=failures))
+    assert "not measured; cudnn failed: RuntimeError: no engine" in " ".join(map(str.strip, told))
 
 
 def test_slices_say_of_what_and_outputs_are_kept() -> None:

@@ -45,6 +45,7 @@ from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.mul import Mul
 from netspec.ir.ops.softmax import Softmax
 from netspec.lowering.backend import Backend, Executor, PackedStage
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem
 from netspec.lowering.passes import PIPELINE, merge_siblings
 from netspec.lowering.plan import Plan
@@ -96,9 +97,7 @@ class CpuBackend(Backend):
         ]
         return sorted(able, key=lambda implementation: not implementation.pays(problem))
 
-    def measure(
-        self, problem: Problem, implementations: Sequence[Implementation]
-    ) -> dict[str, float]:
+    def measure(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
         ours = [
             implementation
             for implementation in implementations

@@ -6,9 +6,9 @@ import os
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
 import torch
@@ -17,7 +17,10 @@ from torch import Tensor
 from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
 from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.tuning import Tuning, digest
+from netspec.backends.measuring import Run, in_turns
+from netspec.backends.tuning import Tuning
+from netspec.files.cache import digest
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Problem, Tensors
 
 ROUNDS = 7
@@ -52,8 +55,8 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def measure(problem: Problem, implementations: Sequence[CpuImplementation]) -> dict[str, float]:
-    """Return the median seconds per batch of each implementation."""
+def measure(problem: Problem, implementations: Sequence[CpuImplementation]) -> Outcomes:
+    """Return the median seconds per batch of each implementation, or why it failed."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*size: int) -> torch.Tensor:
@@ -66,25 +69,25 @@ def measure(problem: Problem, implementations: Sequence[CpuImplementation]) -> d
     described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
     parameters = {name: drawn(*parameter.shape) for name, parameter in described.items()}
     flushed = torch.zeros(CACHE, dtype=torch.uint8, device="cpu")
-    samples: dict[str, list[float]] = {
-        implementation.name: [] for implementation in implementations
-    }
-    with torch.no_grad():
-        calls = {
-            implementation.name: bound(
-                implementation, problem, implementation.pack(problem, parameters), x, y
-            )
-            for implementation in implementations
-        }
-        for call in calls.values():
+
+    def prepared(implementation: CpuImplementation) -> Run:
+        packed = implementation.pack(problem, parameters)
+        call = bound(implementation, problem, packed, x, y)
+        call()
+
+        def timed() -> float:
+            started = perf_counter()
             call()
-        for _ in range(ROUNDS):
-            for name, call in calls.items():
-                flushed.add_(1)
-                started = perf_counter()
-                call()
-                samples[name].append(perf_counter() - started)
-    return {name: median(seconds) for name, seconds in samples.items()}
+            return perf_counter() - started
+
+        return timed
+
+    with torch.no_grad():
+        return in_turns(
+            {one.name: partial(prepared, one) for one in implementations},
+            rounds=ROUNDS,
+            between=lambda: flushed.add_(1),
+        )
 
 
 def bound(

@@ -155,7 +155,7 @@ def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:
         if padding is None:
             return lambda x: MaxPool.reference(op, inputs, x)
         return lambda x: F.max_pool2d(x, kernel, stride, padding, op.dilation, is_ceil)
-    if padding is None:
+    if padding is None or op.dilation != (1, 1):
         return lambda x: AvgPool.reference(op, inputs, x)
     counts = op.count_pad is True
     return lambda x: F.avg_pool2d(x, kernel, stride, padding, is_ceil, counts)

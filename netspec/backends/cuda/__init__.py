@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 
 from netspec.backends.cuda import conv, fc
 from netspec.backends.cuda.cached import INDEX, put
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.backends.cuda.implementation import CudaImplementation, Target
 from netspec.backends.cuda.lrn import TritonLrn, TritonLrnMaxPool
-from netspec.backends.cuda.measure import measure, tuning
+from netspec.backends.cuda.measure import keep, measure, tuning
 from netspec.backends.cuda.plain import CopyFlat, CopyParts, Plain, PlainRbf
 from netspec.backends.cuda.pools import TritonAvgPool, TritonGap, TritonMaxPool, TritonSubsample
 from netspec.backends.cuda.training import meaning
+from netspec.backends.tuning import Tuning
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
@@ -37,6 +39,7 @@ from netspec.ir.ops.subsample import Subsample
 from netspec.kernels.arithmetic import check_precision
 from netspec.kernels.layout import is_interpreted
 from netspec.lowering.backend import Backend, Executor, PackedStage
+from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem
 from netspec.lowering.passes import PIPELINE, fuse_activation, fuse_add, fuse_bn_relu
 from netspec.lowering.plan import Plan
@@ -87,6 +90,8 @@ class CudaBackend(Backend):
     passes = tuple(one for one in PIPELINE if one not in (fuse_activation, fuse_add, fuse_bn_relu))
     """All passes except those for which there is no kernel: a convolution is fused with ReLU
     only."""
+    measures_in_place = True
+    """Slices decide which kernels can run, and whether results of cuDNN are copied."""
 
     def __init__(self, device: str = "cuda", precision: str = "ieee") -> None:
         check_precision(precision)
@@ -108,15 +113,23 @@ class CudaBackend(Backend):
             implementation for implementation in candidates if not implementation.refuses(problem)
         ]
 
-    def measure(
-        self, problem: Problem, implementations: Sequence[Implementation]
-    ) -> dict[str, float]:
-        ours = [
-            implementation
-            for implementation in implementations
-            if isinstance(implementation, CudaImplementation)
-        ]
-        return tuning(self.target).times(problem, ours, lambda: measure(problem, ours, self.device))
+    def measure(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        ours = [one for one in implementations if isinstance(one, CudaImplementation)]
+        outcomes = tuning(self.target).times(
+            problem, ours, lambda: measure(problem, ours, self.device)
+        )
+        if self.device.startswith("cuda"):  # times of the interpreter say nothing about a GPU
+            keep(problem, ours, outcomes)
+        return outcomes
+
+    def known(self, problem: Problem, implementations: Sequence[Implementation]) -> Outcomes:
+        is_gpu = self.device.startswith("cuda")
+        return self._tuning.known(problem, implementations) if is_gpu else {}
+
+    @cached_property
+    def _tuning(self) -> Tuning:
+        """The stored times, which :meth:`known` reads once for all stages of a net."""
+        return tuning(self.target)
 
     def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:
         return CudaExecutor(graph, plan, stages, self.device)

@@ -1,40 +1,50 @@
-"""Convolutions: by netspec's kernels, by PyTorch, and by cuDNN with a fused ReLU.
+"""Convolutions: by netspec's kernels, by PyTorch, and by cuDNN.
 
 All of them hold filters as [O, kh, kw, C / groups], dense if the layer has a connection table.  All
-can write slices of channels, and can write merged siblings to separate buffers, up to four siblings
-in one launch.
+can write slices of channels, and can write merged siblings to separate buffers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from netspec.backends.cuda import estimates
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target, write
 from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.operator import WindowOperator, padded, symmetric
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Shape
-from netspec.kernels.conv import configurations, persistent, pointwise
+from netspec.kernels.conv import configurations, pointwise
 from netspec.kernels.conv.configurations import Configuration
 from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import Launch
+from netspec.kernels.layout import pitch
+from netspec.kernels.sums import sum_of
 from netspec.kernels.windows import check_pixels
 from netspec.lowering.implementation import Problem, Tensors
 from netspec.lowering.plan import Ability
 
 
 def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementation]:
-    """Yield every implementation of a convolution; in the first, a model chooses the kernel."""
+    """Yield every implementation of a convolution, the one with the least estimated time first.
+
+    Of netspec's kernels, ``triton`` is the fastest that is known without measuring again.
+    """
     op = _conv(problem)
     windows = geometry(op, problem.inputs, problem.batch)
-    yield TritonConv(target)
-    yield AtenConv(target)
-    yield CudnnConvRelu(target)
+    cudnn, *others = CudnnConv(target), TritonConv(target), AtenConv(target)
+    if target.has_estimates(problem.dtype) and _prefers_cudnn(problem, windows):
+        yield from (cudnn, *others)
+    else:
+        yield from (*others, cudnn)
     for configuration in configurations.candidates(
         windows,
         problem.dtype,
@@ -42,6 +52,15 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
         has_descriptors=target.has_descriptors(problem.dtype, windows.channels, windows.count),
     ):
         yield TritonConv(target, configuration)
+
+
+def _prefers_cudnn(problem: Problem, windows: Geometry) -> bool:
+    """Return True if cuDNN, which computes merged siblings one by one, has the smaller estimate."""
+    writes = (
+        [place.channels for place in problem.places.writes] if problem.places else [windows.count]
+    )
+    cudnn = sum(estimates.cudnn_conv(replace(windows, count=count)) for count in writes)
+    return cudnn < estimates.triton_conv(windows)
 
 
 def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometry:
@@ -86,24 +105,58 @@ class ConvImplementation(CudaImplementation):
         return {**packed, "weight": weight.contiguous()}
 
 
+class Part(NamedTuple):
+    """Filters of a convolution that follow each other: weights, bias and outputs."""
+
+    w: Tensor
+    b: Tensor | None
+    ys: Sequence[Tensor]
+
+
+def parts(packed: Tensors, ys: Sequence[Tensor], together: int = 1) -> list[Part]:
+    """Return the filters of each output, or of ``together`` outputs, in order."""
+    w, b = packed["weight"], packed.get("bias")
+    divided: list[Part] = []
+    start = 0
+    for first in range(0, len(ys), together):
+        group = ys[first : first + together]
+        end = start + sum(y.shape[3] for y in group)
+        divided.append(Part(w[start:end], None if b is None else b[start:end], group))
+        start = end
+    return divided
+
+
 # -------------------------------------------------------------------------------- our own kernels
 
 
 class TritonConv(ConvImplementation):
     """Convolution by netspec's kernels.
 
-    ``configuration`` is a kernel and its tile.  Without one, a model chooses it for each batch
-    size. It is ignored if it cannot run with the layout of the operands, and for siblings, for
-    which there is only one kernel.
+    ``configuration`` is a kernel and its tile.  Without one, the fastest that is known is used for
+    each batch size.  Siblings are computed by one launch if it is of the kernel ``pointwise``,
+    otherwise one by one.
     """
 
     def __init__(self, target: Target, configuration: Configuration | None = None) -> None:
         super().__init__(target)
         self.configuration = configuration
-        self.name = "triton" if configuration is None else name_of(configuration)
+        self.name = "triton" if configuration is None else configuration.name
 
     def refuses(self, problem: Problem) -> str:
         return self.target.cannot_multiply(problem.dtype)
+
+    def measured(self, problem: Problem) -> tuple[str, str] | None:
+        if self.configuration is None or (problem.places and len(problem.places.writes) > 1):
+            return None
+        windows = geometry(_conv(problem), problem.inputs, problem.batch)
+        key = configurations.described(windows, problem.dtype, self.target.precision)
+        return key, self.name
+
+    def misfit(self, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]) -> str:
+        if self.configuration is None:
+            return ""
+        is_fit = all(self.configuration.fits(x[0], w, one) for w, _, (one,) in parts(packed, y))
+        return "" if is_fit else f"{self.configuration.kernel} does not fit these operands"
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
@@ -111,69 +164,27 @@ class TritonConv(ConvImplementation):
         relu, precision = isinstance(problem.op, ConvRelu), self.target.precision
         windows = geometry(_conv(problem), problem.inputs, len(x[0]))
         check_pixels(windows)
-        together = pointwise.SIBLINGS if windows.is_pointwise and len(y) > 1 else 1
+        is_pointwise = self.configuration is None or self.configuration.kernel == "pointwise"
+        together = pointwise.SIBLINGS if windows.is_pointwise and is_pointwise else 1
+        how: dict[str, Any] = {"relu": relu, "precision": precision}
         calls: list[Launch] = []
-        start = 0
-        for first in range(0, len(y), together):
-            parts = y[first : first + together]
-            end = start + sum(part.shape[3] for part in parts)
-            w, b = packed["weight"][start:end], packed.get("bias")
-            b = None if b is None else b[start:end]
-            if len(parts) > 1:
-                calls += siblings(x[0], w, b, parts, relu, precision, self.configuration)
+        for w, b, ys in parts(packed, y, together):
+            if len(ys) > 1:
+                tile = self._tile_of_siblings(x[0], ys)
+                calls += pointwise.sibling_launches(x[0], w, b, ys, tile=tile, **how)
             else:
-                part = replace(windows, count=end - start)
-                calls += convolution(
-                    x[0], w, b, parts[0], part, relu, precision, self.configuration
+                part = replace(windows, count=len(w))
+                calls += configurations.forward_launches(
+                    x[0], w, b, ys[0], part, configuration=self.configuration, **how
                 )
-            start = end
         return calls
 
-
-def convolution(
-    x: Tensor,
-    w: Tensor,
-    b: Tensor | None,
-    y: Tensor,
-    windows: Geometry,
-    relu: bool,
-    precision: str,
-    configuration: Configuration | None,
-) -> list[Launch]:
-    """Return the launches of one convolution, by the configuration if it can run with these
-    tensors, otherwise by the one that the model chooses."""
-    if configuration and configuration.kernel == "persistent" and not persistent.fits(x, w, y):
-        configuration = None
-    return configurations.forward_launches(
-        x, w, b, y, windows, relu=relu, precision=precision, configuration=configuration
-    )
-
-
-def siblings(
-    x: Tensor,
-    w: Tensor,
-    b: Tensor | None,
-    ys: Sequence[Tensor],
-    relu: bool,
-    precision: str,
-    configuration: Configuration | None,
-) -> list[Launch]:
-    """Return one launch of up to four 1x1 convolutions, with the tile of the configuration if it
-    is for this kernel."""
-    if configuration is not None and configuration.kernel == "pointwise":
-        tile = configuration.tile
-    else:
+    def _tile_of_siblings(self, x: Tensor, ys: Sequence[Tensor]) -> ProductTile:
+        if self.configuration is not None:
+            return self.configuration.tile
         counts = [y.shape[3] for y in ys]
-        tile = pointwise.choose(x.shape[:3].numel(), counts, x.shape[3], x.dtype, precision)
-    return pointwise.sibling_launches(x, w, b, ys, relu=relu, precision=precision, tile=tile)
-
-
-def name_of(configuration: Configuration) -> str:
-    """Return kernel, tile, splits, warps and stages as a name: ``split-64x64x32/4-4w3s``."""
-    tile = configuration.tile
-    splits = f"/{tile.splits}" if tile.splits > 1 else ""
-    size = f"{tile.rows}x{tile.columns}x{tile.depth}"
-    return f"{configuration.kernel}-{size}{splits}-{tile.warps}w{tile.stages}s"
+        pixels, channels = x.shape[:3].numel(), x.shape[3]
+        return pointwise.choose(pixels, counts, channels, x.dtype, self.target.precision)
 
 
 # --------------------------------------------------------------------------------------- PyTorch's
@@ -192,53 +203,80 @@ class AtenConv(ConvImplementation):
         relu = isinstance(op, ConvRelu)
 
         def call() -> None:
-            source = image if padding else padded(image, windows)
-            result = self.convolve(op, packed, source, list(padding or (0, 0)))
+            result: Tensor = torch.ops.aten._convolution(
+                image if padding else padded(image, windows),
+                nchw(packed["weight"]),
+                packed.get("bias"),
+                list(op.stride),
+                list(padding or (0, 0)),
+                list(op.dilation),
+                False,  # transposed
+                [0, 0],
+                op.groups,
+                BENCHMARK,
+                False,  # deterministic
+                True,  # with cuDNN
+                self.target.precision == "tf32",
+            )
             write(result.relu_() if relu else result, y)
 
         return [call]
 
-    def convolve(self, op: Conv, packed: Tensors, x: Tensor, padding: list[int]) -> Tensor:
-        """Return the convolution of [N, C, H, W], channels-last in memory, in new memory."""
-        y: Tensor = torch.ops.aten._convolution(
-            x,
-            nchw(packed["weight"]),
-            packed.get("bias"),
-            list(op.stride),
-            padding,
-            list(op.dilation),
-            False,  # transposed
-            [0, 0],
-            op.groups,
-            False,  # benchmark: cuDNN must not tune while a CUDA graph is captured
-            False,  # deterministic
-            True,  # with cuDNN
-            self.target.precision == "tf32",
-        )
-        return y
+
+BENCHMARK = True
+"""cuDNN measures its engines in the first call for these sizes, and PyTorch keeps the fastest.
+
+The first call is not captured in a CUDA graph.  With False, cuDNN's heuristic would choose, and
+PyTorch would use its choice in all later calls of these sizes in the process, even if they ask for
+a measurement, as those of the benchmark's peers do: PyTorch's cache does not depend on this flag.
+"""
 
 
-class CudnnConvRelu(AtenConv):
-    """cuDNN's fused convolution, bias and ReLU, then a copy to the result's buffer."""
+class CudnnConv(ConvImplementation):
+    """cuDNN's convolution into the buffer of the result, then bias and ReLU in place.
+
+    If the result is a slice of a buffer's channels, cuDNN writes to new memory, and bias and ReLU
+    move it: the memory traffic is the same.
+    """
 
     name = "cudnn"
 
     def refuses(self, problem: Problem) -> str:
-        if not self.target.device.startswith("cuda"):
-            return "cuDNN needs a GPU"
-        if not isinstance(problem.op, ConvRelu) or not problem.op.bias:
-            return "cuDNN fuses only convolutions with both bias and ReLU"
-        if problem.dtype.itemsize == 4 and self.target.precision != "tf32":
-            return "PyTorch's function does not have an argument that turns TF32 off"
-        return ""
+        return "cuDNN needs a GPU" if self.target.device == "cpu" else ""
 
-    def convolve(self, op: Conv, packed: Tensors, x: Tensor, padding: list[int]) -> Tensor:
-        return torch.cudnn_convolution_relu(
-            x,
-            nchw(packed["weight"]),
-            packed.get("bias"),
-            list(op.stride),
-            padding,
-            list(op.dilation),
-            op.groups,
-        )
+    def bind(
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        op, windows = _conv(problem), _conv(problem).windows(problem.inputs)
+        padding, image = symmetric(windows), nchw(x[0])
+        relu = isinstance(op, ConvRelu)
+        arguments = (list(padding or (0, 0)), list(op.stride), list(op.dilation), op.groups)
+        is_tf32 = self.target.precision == "tf32"
+
+        def into(w: Tensor, y: Tensor) -> None:
+            source = image if padding else padded(image, windows)
+            cudnn_into(source, nchw(w), *arguments, BENCHMARK, False, is_tf32, out=nchw(y))
+
+        def moved(w: Tensor, b: Tensor | None, y: Tensor) -> None:
+            result = torch.empty(y.shape, dtype=y.dtype, device=y.device)
+            into(w, result)
+            sum_of(result[None], y, b, relu=relu, pitch=pitch("y", y))()
+
+        calls: list[Call] = []
+        for w, b, (one,) in parts(packed, y):
+            if not one.is_contiguous():
+                calls.append(partial(moved, w, b, one))
+                continue
+            calls.append(partial(into, w, one))
+            if relu or b is not None:
+                calls.append(sum_of(one[None], one, b, relu=relu))
+        return calls
+
+
+def cudnn_into(x: Tensor, w: Tensor, *arguments: Any, out: Tensor) -> None:
+    """Write cuDNN's convolution of x and w, channels-last in memory, to ``out``.
+
+    PyTorch's other functions of cuDNN return new memory, and that with a fused ReLU reads the new
+    memory as an operand with the factor 0, which keeps a NaN.
+    """
+    torch.ops.aten.cudnn_convolution.out(x, w, *arguments, out=out)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from netspec.backends.cuda.conv import convolution, name_of
+from netspec.backends.cuda import estimates
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.kernels.conv import configurations
@@ -23,9 +23,13 @@ from netspec.lowering.implementation import Problem, Tensors
 
 
 def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementation]:
-    """Yield every implementation of a layer; in the first, a model chooses the kernel."""
-    yield TritonLinear(target)
-    yield BlasLinear()
+    """Yield every implementation of a layer, the one with the least estimated time first."""
+    layer = problem.batch, problem.inputs[0].elements, problem.output.elements
+    is_estimated = target.has_estimates(problem.dtype)
+    if is_estimated and estimates.blas_fc(*layer) < estimates.triton_fc(*layer):
+        yield from (BlasLinear(), TritonLinear(target))
+    else:
+        yield from (TritonLinear(target), BlasLinear())
     geometry = product(problem.batch, problem)
     if problem.batch <= fc.FEW:
         for stream in fc.STREAMS:
@@ -42,14 +46,7 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
 
 def product(batch: int, problem: Problem) -> Geometry:
     """Return the layer as a 1x1 convolution of maps with one pixel."""
-    return Geometry(
-        batch=batch,
-        height=1,
-        width=1,
-        channels=problem.inputs[0].elements,
-        count=problem.output.elements,
-        kernel=(1, 1),
-    )
+    return fc.product_of(batch, problem.inputs[0].elements, problem.output.elements)
 
 
 class LinearImplementation(CudaImplementation):
@@ -98,13 +95,29 @@ class TritonLinear(LinearImplementation):
         configuration: Configuration | None = None,
     ) -> None:
         self.target, self.stream, self.configuration = target, stream, configuration
-        if stream is not None:
-            self.name = f"stream-{stream.rows}x{stream.lanes}-{stream.warps}w"
-        else:
-            self.name = "triton" if configuration is None else name_of(configuration)
+        chosen = configuration or stream
+        self.name = "triton" if chosen is None else chosen.name
 
     def refuses(self, problem: Problem) -> str:
         return self.target.cannot_multiply(problem.dtype)
+
+    def measured(self, problem: Problem) -> tuple[str, str] | None:
+        terms, count = problem.inputs[0].elements, problem.output.elements
+        if self.stream is not None:
+            return fc.described(problem.batch, terms, count, problem.dtype), self.name
+        if self.configuration is not None:
+            geometry = product(problem.batch, problem)
+            precision = self.target.precision
+            return configurations.described(geometry, problem.dtype, precision), self.name
+        return None
+
+    def misfit(self, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]) -> str:
+        if self.configuration is None:
+            return ""
+        operand, _ = rows(x[0])
+        maps = (fc.as_map(operand), fc.as_map(packed["weight"]), fc.as_map(y[0]))
+        kernel = self.configuration.kernel
+        return "" if self.configuration.fits(*maps) else f"{kernel} does not fit these operands"
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
@@ -115,8 +128,17 @@ class TritonLinear(LinearImplementation):
         geometry = product(len(operand), problem)
         check_pixels(geometry)
         if self.configuration is not None and len(operand) > fc.FEW:
-            maps = fc.as_map(operand), fc.as_map(w), b, fc.as_map(y[0])
-            return [*before, *convolution(*maps, geometry, relu, precision, self.configuration)]
+            launches = configurations.forward_launches(
+                fc.as_map(operand),
+                fc.as_map(w),
+                b,
+                fc.as_map(y[0]),
+                geometry,
+                relu=relu,
+                precision=precision,
+                configuration=self.configuration,
+            )
+            return [*before, *launches]
         launches = fc.launches(
             operand, w, b, y[0], relu=relu, precision=precision, configuration=self.stream
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 
 import torch
@@ -34,11 +36,48 @@ def captured(
                 run()
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        # The mode allows other threads to use the GPU during the capture.
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            (launch or run)()
+        try:
+            # The mode allows other threads to use the GPU during the capture.
+            with (
+                _collector_off(),
+                _own_workspaces(),
+                torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            ):
+                (launch or run)()
+        finally:
+            # If a capture fails, PyTorch leaves its stream as the current one.
+            torch.cuda.set_stream(current)
         current.wait_stream(stream)
         return graph
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Turn Python's garbage collector off: it could free another CUDA graph during the capture,
+    and CUDA refuses that (pytorch#161037)."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
+def _own_workspaces() -> Iterator[None]:
+    """Give the graph workspaces of cuBLAS that nothing else uses.
+
+    PyTorch keeps one for each stream, streams repeat after 32, and a graph keeps the address.  So
+    two graphs that are replayed at the same time could write to the same workspace.  If none
+    exists, PyTorch allocates one during the capture, in the memory of the graph.  Afterwards it is
+    forgotten, so that no other call uses it.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        yield
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
 
 
 def side_by_side(steps: Sequence[Callable[[], None]], turns: Sequence[Turn]) -> None:

@@ -35,6 +35,11 @@ class Target:
             return "Triton's interpreter computes products in bfloat16 wrongly (triton#11584)"
         return ""
 
+    def has_estimates(self, dtype: torch.dtype) -> bool:
+        """Return True if :mod:`netspec.backends.cuda.estimates` has estimates: for a GPU, and for
+        half precision."""
+        return self.device != "cpu" and dtype.itemsize == 2
+
     def has_descriptors(self, dtype: torch.dtype, *channels: int) -> bool:
         """Return True if tensor descriptors can move maps with these numbers of channels.
 
@@ -49,6 +54,22 @@ class Target:
 
 class CudaImplementation(Implementation):
     """An implementation that reads and writes given memory."""
+
+    def measured(self, problem: Problem) -> tuple[str, str] | None:
+        """Return the problem and the configuration by the names of :mod:`netspec.kernels.measured`.
+
+        Return None if this is not one configuration of netspec's kernels.
+        """
+        return None
+
+    def misfit(self, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]) -> str:
+        """Return the reason why :meth:`bind` uses another kernel than the named one, or "".
+
+        Whether a kernel fits can depend on addresses, which a plan knows only when it is bound.
+        So an implementation falls back; but it is not measured under the name of a kernel that
+        does not run.
+        """
+        return ""
 
     @abstractmethod
     def bind(

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
-from statistics import median
+from contextlib import nullcontext
+from functools import cache, partial
 from time import perf_counter
 
 import torch
 import triton
 from torch import Tensor
-from triton.runtime.errors import OutOfResources
 
 from netspec.backends.cuda.graphs import Stopwatch, captured
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
-from netspec.backends.tuning import Tuning, digest
-from netspec.lowering.implementation import Problem
+from netspec.backends.measuring import Run, in_turns, reason
+from netspec.backends.tuning import Tuning, described
+from netspec.errors import DataError
+from netspec.files.cache import digest
+from netspec.ir.shapes import Shape
+from netspec.kernels import measured
+from netspec.lowering.choices import Outcomes
+from netspec.lowering.implementation import Place, Places, Problem
 
 ROUNDS = 15
 CACHE = 2**27
@@ -31,47 +36,102 @@ def tuning(target: Target) -> Tuning:
     return Tuning(
         "cuda",
         {
-            "sources": digest("netspec.kernels", "netspec.backends.cuda"),
-            "torch": torch.__version__,
-            "triton": triton.__version__,
+            **_versions(),
             "device": torch.cuda.get_device_name(target.device) if is_gpu else target.device,
             "precision": target.precision,
         },
     )
 
 
+@cache
+def _versions() -> dict[str, str]:
+    return {
+        "sources": digest("netspec.kernels", "netspec.backends.cuda"),
+        "torch": torch.__version__,
+        "triton": triton.__version__,
+    }
+
+
+def keep(
+    problem: Problem, implementations: Sequence[CudaImplementation], outcomes: Outcomes
+) -> None:
+    """Keep the fastest of netspec's kernels for every launch of this problem on this GPU."""
+    kernels = [
+        (time, keys)
+        for one in implementations
+        if (keys := one.measured(problem)) and isinstance(time := outcomes[one.name], float)
+    ]
+    if kernels:
+        _, keys = min(kernels)
+        measured.keep(*keys)
+
+
 def measure(
     problem: Problem, implementations: Sequence[CudaImplementation], device: str
-) -> dict[str, float]:
-    """Return the median seconds per batch of each implementation that can run.
+) -> Outcomes:
+    """Return the median seconds per batch of each implementation, or why it failed.
 
-    A tile may need more shared memory than the GPU has: its implementation is omitted.  On a GPU
-    the time is that of a CUDA graph, as in a net.
+    An implementation can fail in many ways: a tile needs more shared memory than the GPU has, a
+    compiler stops, cuDNN has no engine for the sizes, a graph cannot be captured.  On a GPU the
+    time is that of a CUDA graph, as in a net.
+
+    Raises:
+        DataError: a failure was so severe that the process cannot use the GPU any more.
     """
     destination = torch.device(device)
     is_gpu = destination.type == "cuda"
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(destination).manual_seed(0)
 
     def drawn(*size: int) -> Tensor:
-        return torch.rand(*size, generator=generator).to(destination, problem.dtype)
+        return torch.rand(*size, generator=generator, dtype=problem.dtype, device=destination)
 
-    x = [drawn(problem.batch, *shape) for shape in problem.inputs]
-    y = [drawn(problem.batch, *problem.output)]
-    described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
-    parameters = {name: drawn(*parameter.shape) for name, parameter in described.items()}
+    x, y = operands(problem, drawn)
+    tensors = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
+    parameters = {name: drawn(*parameter.shape) for name, parameter in tensors.items()}
     flushed = torch.zeros(CACHE // 4 if is_gpu else 1, device=destination)
-    runs: dict[str, Callable[[], float]] = {}
+
+    def prepared(implementation: CudaImplementation) -> Run:
+        packed = implementation.pack(problem, parameters)
+        if why := implementation.misfit(packed, x, y):
+            raise ValueError(why)
+        calls = implementation.bind(problem, packed, x, y)
+        return _on_gpu(calls) if is_gpu else _on_cpu(calls)
+
     with torch.no_grad(), torch.cuda.device(destination) if is_gpu else nullcontext():
-        for implementation in implementations:
-            calls = implementation.bind(problem, implementation.pack(problem, parameters), x, y)
-            with suppress(OutOfResources):
-                runs[implementation.name] = _on_gpu(calls) if is_gpu else _on_cpu(calls)
-        samples: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(ROUNDS if is_gpu else 1):
-            for name, timed in runs.items():
-                flushed.add_(1)
-                samples[name].append(timed())
-    return {name: median(seconds) for name, seconds in samples.items()}
+        return in_turns(
+            {one.name: partial(prepared, one) for one in implementations},
+            rounds=ROUNDS if is_gpu else 1,
+            between=lambda: flushed.add_(1),
+            check=partial(_require_gpu, problem) if is_gpu else lambda: None,
+        )
+
+
+def operands(problem: Problem, make: Callable[..., Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the operands and outputs of a problem at its places; ``make`` returns a tensor of a
+    size."""
+
+    def at(place: Place, shape: Shape) -> Tensor:
+        whole = make(problem.batch, *shape[:-1], place.width)
+        return whole.narrow(-1, place.start, place.channels)
+
+    places = problem.places or Places(
+        tuple(Place(shape.channels, 0, shape.channels) for shape in problem.inputs),
+        (Place(problem.output.channels, 0, problem.output.channels),),
+    )
+    x = [at(place, shape) for place, shape in zip(places.reads, problem.inputs, strict=True)]
+    return x, [at(place, problem.output) for place in places.writes]
+
+
+def _require_gpu(problem: Problem) -> None:
+    """Raise DataError if the GPU cannot be used any more: some errors end its context."""
+    try:
+        torch.cuda.synchronize()
+    except Exception as error:
+        raise DataError(
+            f"the GPU failed while the implementations of {described(problem)} were measured "
+            f"({reason(error)}): start the process again, and name the implementation of this "
+            "stage in choices="
+        ) from None
 
 
 def _run(calls: Sequence[Call]) -> None:
@@ -79,7 +139,7 @@ def _run(calls: Sequence[Call]) -> None:
         call()
 
 
-def _on_gpu(calls: Sequence[Call]) -> Callable[[], float]:
+def _on_gpu(calls: Sequence[Call]) -> Run:
     """Return a function that runs the calls and returns the seconds on the GPU's clock."""
     graph = captured(lambda: _run(calls))
 
@@ -92,7 +152,7 @@ def _on_gpu(calls: Sequence[Call]) -> Callable[[], float]:
     return timed
 
 
-def _on_cpu(calls: Sequence[Call]) -> Callable[[], float]:
+def _on_cpu(calls: Sequence[Call]) -> Run:
     """Return a function that runs the calls in the interpreter and returns the seconds.
 
     This time says nothing about a GPU.

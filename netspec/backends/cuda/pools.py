@@ -50,13 +50,17 @@ class TritonMaxPool(WindowImplementation):
         return maxima.launches(x[0], y[0], None, windows, relu=isinstance(problem.op, MaxPoolRelu))
 
 
-def lacks_dilation(op: MaxPool) -> str:
-    """Return the reason why netspec's kernels cannot compute a max-pool, or ""."""
+def lacks_dilation(op: MaxPool | AvgPool) -> str:
+    """Return the reason why netspec's kernels cannot compute a pool, or ""."""
     return "" if op.dilation == (1, 1) else "the kernel's taps are always side by side"
 
 
 class TritonAvgPool(WindowImplementation):
     """Average pooling; the kernel adds a bias, and a ReLU runs after it in place."""
+
+    def refuses(self, problem: Problem) -> str:
+        assert isinstance(problem.op, AvgPool)
+        return lacks_dilation(problem.op)
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]

@@ -50,17 +50,18 @@ def meaning(op: Operator, training: bool, precision: str) -> Meaning:
         return own
 
     def compute(inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
-        if isinstance(op, MaxPool) and not _fits(op):
+        if isinstance(op, MaxPool | AvgPool) and not _fits(op):
             return own(inputs, *x, **parameters)
         return function(op, precision, inputs, x[0], **parameters)
 
     return compute
 
 
-def _fits(op: MaxPool) -> bool:
-    """Return True if the kernels compute a max-pool: they have no dilation, and store the index of
-    a maximum in its window in a byte."""
-    return op.dilation == (1, 1) and prod(op.kernel) <= TAPS - isinstance(op, MaxPoolRelu)
+def _fits(op: MaxPool | AvgPool) -> bool:
+    """Return True if the kernels compute a pool: they do not have a dilation, and store the index
+    of a maximum in its window in a byte."""
+    taps = prod(op.kernel) + isinstance(op, MaxPoolRelu) if isinstance(op, MaxPool) else 0
+    return op.dilation == (1, 1) and taps <= TAPS
 
 
 def _recorded(function: Callable[..., Tensor], *arguments: Any) -> Tensor:

@@ -7,6 +7,7 @@ from functools import partial, reduce
 from math import prod
 
 import numpy as np
+import torch
 
 from netspec.backends.onnx.activations import ACTIVATIONS
 from netspec.backends.onnx.graph import Form, NodeBuilder
@@ -187,11 +188,30 @@ def _maxpool(builder: NodeBuilder, op: MaxPool, x: str) -> str:
 def _avgpool(builder: NodeBuilder, op: AvgPool, x: str) -> str:
     windows = op.windows(builder.inputs)
     top, left, bottom, right = sides = _sides(windows)
+    if op.dilation != (1, 1):
+        return _dilated_means(builder, op, x)
     below, beside = (w.overhang for w in windows)
     if op.count_pad and (below or beside):  # padding counts, overhang does not
         x = _padded(builder, x, (top, left, bottom - below, right - beside))
         return _means(builder, op, x, (0, 0, below, beside), counts=False)
     return _means(builder, op, x, sides, counts=bool(op.count_pad))
+
+
+def _dilated_means(builder: NodeBuilder, op: AvgPool, x: str) -> str:
+    """Build a convolution of each channel: ``AveragePool`` has a dilation only since opset 19."""
+    windows, channels = op.windows(builder.inputs), builder.inputs[0].channels
+    y = builder.node(
+        "Conv",
+        x,
+        builder.reals("means", np.full((channels, 1, *op.kernel), 1 / prod(op.kernel))),
+        strides=op.stride,
+        dilations=op.dilation,
+        pads=_sides(windows),
+        group=channels,
+    )
+    counts = torch.ones(1, 1, *(w.size_in for w in windows), dtype=torch.float64)
+    share = op.share(windows, counts)
+    return y if bool(share.eq(1).all()) else builder.node("Div", y, builder.reals("share", share))
 
 
 @form(Subsample)

@@ -27,6 +27,7 @@ def _deconv(builder: NodeBuilder, op: Deconv, x: str) -> str:
         *builder.bias(),
         kernel_shape=op.kernel,
         strides=op.stride,
+        dilations=op.dilation,
         output_padding=op.output_pad,
         group=op.groups,
         pads=(top, left, bottom, right),
@@ -45,17 +46,29 @@ def _upsample(builder: NodeBuilder, op: Upsample, x: str) -> str:
 
 
 def _adaptive_avgpool(builder: NodeBuilder, op: AdaptiveAveragePool, x: str) -> str:
-    """Build an average pool, or A x B^T if windows differ in size; A and B have their weights."""
+    """Build an average pool; if windows differ in size, gather and add the values of each window.
+
+    A product with a matrix of the windows' weights is not the same: its zeros times NaN or infinity
+    would be NaN in windows that do not have this value.
+    """
     size = builder.inputs[0][:2]
     if all(n % count == 0 for n, count in zip(size, op.size, strict=True)):
         kernel = [n // count for n, count in zip(size, op.size, strict=True)]
         return builder.node("AveragePool", x, kernel_shape=kernel, strides=kernel)
-    rows, columns = (np.zeros((op.size[axis], size[axis])) for axis in (0, 1))
-    for axis, means in enumerate((rows, columns)):
-        for mean, (first, end) in zip(means, op.bounds(axis, builder.inputs), strict=True):
-            mean[first:end] = 1 / (end - first)
-    y = builder.node("MatMul", builder.reals("rows", rows), x)
-    return builder.node("MatMul", y, builder.reals("columns", columns.T))
+    for axis, name in enumerate(("rows", "columns")):
+        first, end = np.array(op.bounds(axis, builder.inputs)).T[..., np.newaxis]
+        taps = np.arange(np.max(end - first))
+        # A window with fewer values has its last one several times, as equal parts of its share.
+        copies = np.where(first + taps < end - 1, 1, len(taps) - (end - first) + 1)
+        shares = 1 / (end - first) / copies
+        values = builder.node(
+            "Gather", x, builder.integers(name, np.minimum(first + taps, end - 1)), axis=2 + axis
+        )
+        parts = shares[..., np.newaxis] if axis == 0 else shares
+        values = builder.node("Mul", values, builder.reals(f"share_of_{name}", parts))
+        axes = builder.integers(f"taps_of_{name}", [3 + axis])
+        x = builder.node("ReduceSum", values, axes, keepdims=0)
+    return x
 
 
 def _gmp(builder: NodeBuilder, op: GlobalMaxPool, x: str) -> str:

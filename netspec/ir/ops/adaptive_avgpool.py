@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import gcd, prod
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import PAIR, positional
 from netspec.ir.growth import Growth
 from netspec.ir.operator import Operator, map_of
-from netspec.ir.reach import Reach
+from netspec.ir.reach import MOST_SPANS, Reach
 from netspec.ir.shapes import Field, Pair, Shape, ceiling
 from netspec.ir.symbols import any_symbolic
 
@@ -39,8 +40,11 @@ class AdaptiveAveragePool(Operator):
 
     def bounds(self, axis: int, inputs: Sequence[Shape]) -> list[Pair]:
         """Return the first position of each window along an axis, and the one after its last."""
+        return [self._window(i, axis, inputs) for i in range(self.size[axis])]
+
+    def _window(self, output: int, axis: int, inputs: Sequence[Shape]) -> Pair:
         size, count = inputs[0][axis], self.size[axis]
-        return [(i * size // count, ceiling((i + 1) * size, count)) for i in range(count)]
+        return output * size // count, ceiling((output + 1) * size, count)
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         return Shape((*self.size, map_of(self, inputs).channels))
@@ -53,8 +57,11 @@ class AdaptiveAveragePool(Operator):
     def _reach(self, axis: int, inputs: Sequence[Shape]) -> Reach:
         size, count = inputs[0][axis], self.size[axis]
         turns = gcd(size, count)
-        spans = ((first, end - 1) for first, end in self.bounds(axis, inputs))
-        return Reach(tuple(spans)[: count // turns], size // turns)
+        if count // turns > MOST_SPANS:  # a bound, without one span for each output
+            ends = Fraction(1 - count, count), Fraction(size - 1, count)
+            return Reach((ends,), Fraction(size, count))
+        spans = (self._window(i, axis, inputs) for i in range(count // turns))
+        return Reach(tuple((first, end - 1) for first, end in spans), size // turns)
 
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
         return "the size of the pool's output" if axis < 2 else None

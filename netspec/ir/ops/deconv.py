@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from fractions import Fraction
+from math import gcd, prod
 from typing import TYPE_CHECKING, Any
 
 from netspec.ir.attributes import COUNT, EXTRA, FLAG, KERNEL, PAIR, SIDES, keyword, positional
 from netspec.ir.growth import Growth, weighted
 from netspec.ir.operator import Operator, Parameter, channels_of_a_group, map_of
-from netspec.ir.reach import Reach
-from netspec.ir.shapes import AXES, Field, Kernel, Pair, Shape, ShapeError, ceiling
+from netspec.ir.reach import MOST_SPANS, Reach, Span
+from netspec.ir.shapes import AXES, Field, Kernel, Pair, Shape, ShapeError
 from netspec.ir.symbols import by, divides, is_symbolic
 
 if TYPE_CHECKING:
@@ -23,13 +24,14 @@ class Deconv(Operator):
     """Transposed convolution, with which a net upsamples by trained weights.
 
     y[o, i, j] = b[o] + sum of w[c, o, u, v] x[c, m, n] over c and all u, v, m, n with
-    i = m s + u - p, j = n s + v - p
+    i = m s + u d - p, j = n s + v d - p
 
-    with stride s and padding p: each value of the input adds its multiple of the kernel to the
-    output, at steps of s, and the padding is cut off the edges.  It is the gradient of a
-    convolution with the same kernel, stride and padding (Dumoulin and Visin 2016, section 4).
+    with stride s, dilation d and padding p: each value of the input adds its multiple of the kernel
+    to the output, at steps of s, and the padding is cut off the edges.  It is the gradient of a
+    convolution with the same kernel, stride, dilation and padding (Dumoulin and Visin 2016,
+    section 4).
 
-    out = (in - 1) s - (padding on both sides) + kernel + output_pad
+    out = (in - 1) s - (padding on both sides) + d (kernel - 1) + 1 + output_pad
 
     ``output_pad`` adds outputs at the bottom and the right.  A convolution with stride s makes the
     same size from s different sizes; output_pad, which is less than s, says which one this is.
@@ -41,7 +43,7 @@ class Deconv(Operator):
     """
 
     name = "deconv"
-    example = "deconv 3x2, 4, stride=2x1, pad=(1, 0, 0, 1), output_pad=1x0"
+    example = "deconv 3x2, 4, stride=2x1, dilation=1x2, pad=(1, 0, 0, 1), output_pad=1x0"
     is_trained = True
 
     kernel: Pair = positional(KERNEL, "height x width [/stride]")
@@ -52,6 +54,7 @@ class Deconv(Operator):
     pad: tuple[int, int, int, int] = keyword(
         SIDES, "outputs cut off at the edges", default=(0, 0, 0, 0)
     )
+    dilation: Pair = keyword(PAIR, "distance between taps", default=(1, 1))
     output_pad: Pair = keyword(EXTRA, "outputs added at the bottom and the right", default=(0, 0))
     groups: int = keyword(COUNT, "number of equal parts of the channels", default=1)
     bias: bool = keyword(FLAG, "whether each filter adds a bias", default=True)
@@ -62,6 +65,9 @@ class Deconv(Operator):
             object.__setattr__(self, "kernel", kernel.size)
             if kernel.stride is not None:
                 object.__setattr__(self, "stride", (kernel.stride, kernel.stride))
+        apart = zip(self.dilation, self.kernel, strict=True)
+        dilation = tuple(d if taps > 1 else 1 for d, taps in apart)
+        object.__setattr__(self, "dilation", dilation)  # a single tap has no distance to another
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         if divides(self.groups, self.count) is False:
@@ -99,19 +105,35 @@ class Deconv(Operator):
 
     def _size_out(self, axis: int, inputs: Sequence[Shape]) -> int:
         before, after = self.pad[2 * axis :][:2]
-        whole = (inputs[0][axis] - 1) * self.stride[axis] + self.kernel[axis]
+        whole = (inputs[0][axis] - 1) * self.stride[axis] + self._extent(axis)
         return whole - before - after + self.output_pad[axis]
+
+    def _extent(self, axis: int) -> int:
+        """Return the outputs from the first tap of the kernel to the last."""
+        return self.dilation[axis] * (self.kernel[axis] - 1) + 1
 
     def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
         return fields[0].through(self._reach(axis) for axis in (0, 1))
 
     def _reach(self, axis: int) -> Reach:
-        """Return the inputs m of output i: those with 0 <= i + p - m s < kernel."""
-        step, before, taps = self.stride[axis], self.pad[2 * axis], self.kernel[axis]
-        ends = [(ceiling(i + before - taps + 1, step), (i + before) // step) for i in range(step)]
-        # With a stride above the kernel, some outputs are the bias alone.  They count as outputs
-        # that depend on the input before them, so that the size is that of the others.
-        return Reach(tuple((min(first, last), last) for first, last in ends), 1)
+        """Return the inputs m of output i: those with i + p - m s = u d for a tap u."""
+        step, before, apart = self.stride[axis], self.pad[2 * axis], self.dilation[axis]
+        if step > MOST_SPANS:  # a bound: m is between these two for output 0
+            ends = (before - self._extent(axis) + 1, before)
+            return Reach(((Fraction(ends[0], step), Fraction(ends[1], step)),), Fraction(1, step))
+        return Reach(tuple(self._inputs(i + before, step, apart, axis) for i in range(step)), 1)
+
+    def _inputs(self, place: int, step: int, apart: int, axis: int) -> Span:
+        """Return the first and the last input m with place - m step = u apart for a tap u."""
+        shared = gcd(step, apart)
+        turn = step // shared  # taps u and u + turn are over inputs that differ by apart / shared
+        first_tap = place // shared * pow(apart // shared, -1, turn) % turn
+        if place % shared or first_tap >= self.kernel[axis]:
+            # Such outputs are the bias alone.  They count as outputs that depend on the input
+            # before them, so that the size is that of the others.
+            return place // step, place // step
+        last_tap = self.kernel[axis] - 1 - (self.kernel[axis] - 1 - first_tap) % turn
+        return (place - last_tap * apart) // step, (place - first_tap * apart) // step
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         channels, seen = inputs[0].channels, self.channels_seen(inputs)
@@ -131,7 +153,7 @@ class Deconv(Operator):
             return f"{self.count} filters"
         cut, extra = sum(self.pad[2 * axis :][:2]), self.output_pad[axis]
         text = f"({inputs[0][axis]}-1)*{self.stride[axis]}"
-        return text + (f"-{cut}" if cut else "") + f" + {self.kernel[axis] + extra}"
+        return text + (f"-{cut}" if cut else "") + f" + {self._extent(axis) + extra}"
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         kernel = by((*self.kernel, self.channels_seen(inputs)))
@@ -161,6 +183,7 @@ class Deconv(Operator):
             stride=self.stride,
             padding=padding,
             output_padding=self.output_pad,
+            dilation=self.dilation,
             groups=self.groups,
         )
         height, width, _ = self.shape(inputs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netspec.ir.attributes import FLAG, PAIR, choice, keyword, positional
 from netspec.ir.growth import KEEPING, Growth
 from netspec.ir.operator import Operator, map_of
-from netspec.ir.reach import Reach
+from netspec.ir.reach import MOST_SPANS, Reach
 from netspec.ir.shapes import Field, Pair, Shape
 from netspec.ir.symbols import is_symbolic
 
@@ -65,6 +65,8 @@ class Upsample(Operator):
         return fields[0].through(self._reach(inputs[0][axis], self.factor[axis]) for axis in (0, 1))
 
     def _reach(self, size: int, factor: int) -> Reach:
+        if factor > MOST_SPANS:
+            return self._bound(size, factor)
         if self.by == "nearest" or size == 1:
             return Reach(((0, 0),) * factor, 1)
         if not self.align_corners:
@@ -74,8 +76,22 @@ class Upsample(Operator):
             return Reach(tuple((-1, ceil(Fraction(i, factor))) for i in range(factor)), 1)
         turns = gcd(size - 1, factor * size - 1)
         number, advance = (factor * size - 1) // turns, (size - 1) // turns
+        if number > MOST_SPANS:
+            return self._bound(size, factor)
         places = [Fraction(i * advance, number) for i in range(number)]
         return Reach(tuple((floor(u), ceil(u)) for u in places), advance)
+
+    def _bound(self, size: int, factor: int) -> Reach:
+        """Return the reach with one span, whose ends are fractions, for any number of outputs."""
+        step = Fraction(1, factor)
+        if self.by == "nearest" or size == 1:
+            return Reach(((step - 1, Fraction(0)),), step)
+        if not self.align_corners:
+            return Reach(((step - Fraction(3, 2), Fraction(1, 2)),), step)
+        if is_symbolic(size):
+            return Reach(((step - 2, 1 - step),), step)
+        step = Fraction(1, factor * size - 1)
+        return Reach(((step - 1, 1 - step),), step * (size - 1))
 
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
         return f"{inputs[0][axis]}*{self.factor[axis]}" if axis < 2 else None

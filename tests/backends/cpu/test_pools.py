@@ -37,6 +37,7 @@ WINDOWS: list[dict[str, Any]] = [
     {"kernel": Kernel(3, 5), "pad": "half"},
 ]
 DILATED: list[dict[str, Any]] = [
+    {"kernel": Kernel(3, 3), "dilation": (9, 9), "pad": (9, 9, 9, 9)},
     {"kernel": Kernel(3, 2, stride=2), "dilation": (2, 3)},
     {"kernel": Kernel(2, 2), "dilation": (2, 2), "pad": (1, 1, 1, 1)},
     {"kernel": Kernel(3, 2, stride=2), "dilation": (2, 1), "pad": (1, 1, 1, 1), "round": "ceil"},
@@ -68,7 +69,7 @@ def test_dilated_maxima(window: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("counts", [True, False])
-@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("window", WINDOWS + DILATED, ids=str)
 def test_averages(window: dict[str, Any], counts: bool) -> None:
     for size in SIZES:
         for kind in (AvgPool, AvgPoolBias, AvgPoolBiasRelu):

@@ -21,7 +21,8 @@ from netspec import loads
 from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.ahead import INDEX, compiled_kernels
 from netspec.lowering.lowered import lowered
-net = lowered(loads(sys.argv[1], "a.net").graph, CudaBackend("meta"), dtype=torch.float16, batch=2)
+how = {"dtype": torch.float16, "batch": 2, "decided": {"b.relu": "triton"}}
+net = lowered(loads(sys.argv[1], "a.net").graph, CudaBackend("meta"), **how)
 files = compiled_kernels(net, 90)
 index = json.loads(files.pop(INDEX))
 elf = {name: code[:4].hex() for name, code in files.items()}

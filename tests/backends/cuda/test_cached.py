@@ -38,7 +38,7 @@ from netspec.backends.cuda.lanes import apart
 from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.memory import PlanMemory
 from netspec.kernels.launch import Launch
-from tests.backends.cuda.stand_in import StandIn
+from benchmarks.gpu.stand_in import StandIn
 
 folder, batch = Path(sys.argv[1]), 4  # the bucket of 3 images
 knobs.cache.dir = str(folder / "where it was compiled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 import netspec
+from netspec.ir.ops import OPERATORS
 from netspec.runtime.verification import random_images, verify
 from tests.backends.cuda.helpers import MAP, ON_GPU, TABLE, assert_exact, both, load_rows
 
@@ -37,6 +39,8 @@ CASES = {
     "avgpool_counted": ("a: avgpool 3x3/2, pad=1, count_pad=on, round=ceil", "triton"),
     "avgpool_bias": ("a: avgpool 3x3/1, pad=1, count_pad=on | conv 1x1, 2", "triton"),
     "avgpool_bias_relu": ("a: avgpool 3x3/1, pad=1, count_pad=off | conv 1x1, 2 | relu", "triton"),
+    "avgpool_dilated": ("a: avgpool 3x2, dilation=2x3, pad=1, count_pad=on", "torch"),
+    "avgpool_bias_relu_dilated": ("a: avgpool 2x2, dilation=2 | conv 1x1, 2 | relu", "torch"),
     "gap": ("a: gap", "triton"),
     "subsample_mean": ("a: subsample 2x2/2, by=mean", "triton"),
     "subsample_sum": ("a: subsample 3x2/2, by=sum, round=ceil", "triton"),
@@ -44,6 +48,7 @@ CASES = {
     "gmp": ("a: gmp", "torch"),
     "adaptive_avgpool": ("a: adaptive_avgpool 3x2", "torch"),
     "deconv": ("a: deconv 3x3/2, 4, pad=1, output_pad=1", "torch"),
+    "deconv_dilated": ("a: deconv 3x2/2, 4, dilation=2x3", "torch"),
     "upsample": ("a: upsample 2, by=nearest", "torch"),
     "upsample_bilinear": ("a: upsample 2, by=bilinear, align_corners=off", "torch"),
     "part": ("z: conv 1x1, 6\na: part 2, of=3", "torch"),
@@ -61,7 +66,23 @@ CASES = {
     "add": ("z from image: conv 1x1, 5\na from image, z: add", "torch"),
     "rbf": ("z: fc 4\na: rbf c\ncodes c 2x2 {\n    X. .X\n    XX ..\n}", "torch"),
     "concat": ("a from image, image: concat", "copy"),
+    "mul": ("z from image: conv 1x1, 5\na from image, z: mul", "torch"),
+    "mul_of_a_factor": ("z from image: gap\na from z, image: mul", "torch"),
+    **{
+        row.split()[0]: (f"a: {row}", "torch")
+        for row in (
+            *("clip -0.5, 0.7", "relu6", "leaky_relu slope=0.2", "prelu", "elu alpha=0.7", "silu"),
+            *("gelu form=tanh", "hardsigmoid", "hardswish", "scale -0.3", "gain 0.5"),
+            *("ln eps=1e-3", "gn 5, eps=1e-3"),
+        )
+    },
 }
+
+
+def test_every_operator_has_a_case() -> None:
+    words = set(re.findall(r"\w+", " ".join(rows for rows, _ in CASES.values())))
+    drops_out = {"dropout", "identity"}  # passes remove them
+    assert {*OPERATORS} - words == drops_out
 
 
 @pytest.mark.parametrize("name", CASES)

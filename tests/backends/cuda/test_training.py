@@ -15,7 +15,8 @@ NETS = {
     "dilated and grouped": "a: conv 3x3, 4, dilation=2\nb: conv 3x3, 6, groups=2, pad=1 | relu",
     "rounded up": "a: conv 3x3/2, 4, round=ceil | relu | maxpool 2x2/2, round=ceil\nb: fc 3 | relu",
     "lrn and pools": "a: lrn 3 | maxpool 3x3/2, pad=1 | relu\nb: avgpool 2x2/1 | fc 3, bias=off",
-    "dilated pools": "a: conv 1x1, 4 | maxpool 2x3, dilation=2\nb: maxpool 2x2/1 | relu | fc 3",
+    "dilated pools": "a: conv 1x1, 4 | maxpool 2x3, dilation=2\nb: maxpool 2x2/1 | relu\n"
+    "c: avgpool 2x2, dilation=2, pad=1, count_pad=off | fc 3",
     "a window of 256": "a: conv 1x1, 2 | maxpool 16x16/1\nb: fc 3",
     "subsampling": "a: subsample 2x2/2, by=sum | tanh\nb: subsample 2x2/2, by=mean\nc: fc 3",
     "plain ones between": "a: conv 3x3, 4 | tanh | local 3x3, 3 | sigmoid | lrn 3\nb: gap",

@@ -25,6 +25,13 @@ CASES = {name: example_rows(kind) for name, kind in OPERATORS.items()} | {
     "avgpool, overhang": (
         "a: conv 1x1, 6 | avgpool 3x3/2, pad=(1, 2, 0, 1), count_pad=on, round=ceil"
     ),
+    "avgpool, dilation": "a: avgpool 3x2, dilation=2x3",
+    "avgpool, dilation and padding": (
+        "a: avgpool 3x2/2, dilation=2x3, pad=(1, 2, 0, 1), count_pad=on, round=ceil"
+    ),
+    "avgpool, dilation and padding not counted": (
+        "a: avgpool 3x2, dilation=2, pad=2, count_pad=off"
+    ),
     "bn of a vector": "a: fc 5 | bn eps=1e-3",
     "concat, of rows": "a: conv 1x1, 4\nb from a, image: concat",
     "concat of vectors": "a: fc 4\nb from image: fc 3\nc from a, b: concat",
@@ -34,6 +41,7 @@ CASES = {name: example_rows(kind) for name, kind in OPERATORS.items()} | {
     "conv, connection table": (
         "connect who {\nX..\n.X.\nX.X\n..X\nXX.\n.X.\n}\na: conv 3x3, 3, connect=who"
     ),
+    "deconv, dilation": "a: deconv 3x2/2, 4, dilation=2x3, pad=(1, 0, 0, 2), output_pad=1",
     "deconv, groups": "a: deconv 3x2/2, 4, pad=(1, 0, 0, 2), groups=2",
     "deconv, without bias": "a: deconv 4x4/2, 4, pad=1, bias=off",
     "deconv, stride above the kernel": "a: deconv 2x1, 4, stride=3x2, output_pad=2x1",

@@ -53,6 +53,15 @@ def test_windows_of_seven_positions_in_three() -> None:
     assert [field.reaches[0].at(i) for i in range(3)] == [(0, 2), (2, 4), (4, 6)]
 
 
+@pytest.mark.parametrize("count", [8191, 10**9 + 7])
+@pytest.mark.parametrize("size", [7, 10007])
+def test_the_field_of_a_large_output_has_no_span_for_each_output(size: int, count: int) -> None:
+    op, inputs = AdaptiveAveragePool(size=(count, 1)), [Shape((size, 1, 1))]
+    reach = op.field([Field()], inputs).reaches[0]
+    for i in (0, 1, count // 3, count - 1):
+        assert reach.at(i) == (i * size // count, -(-(i + 1) * size // count) - 1)
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     assert_gradients(AdaptiveAveragePool(size=(2, 4)), images((3, 5, 2)))
 

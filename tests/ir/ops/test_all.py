@@ -45,6 +45,12 @@ def test_every_operator_has_a_test_file_and_every_test_file_an_operator() -> Non
 
 
 @every_operator
+def test_every_test_file_compares_gradients_with_finite_differences(kind: type[Operator]) -> None:
+    test = Path(__file__).parent / f"test_{kind.name}.py"
+    assert "assert_gradients(" in test.read_text(encoding="utf-8")
+
+
+@every_operator
 def test_the_example_is_a_net_whose_last_operator_it_is(kind: type[Operator]) -> None:
     rows = HEADER + example_rows(kind)
     graph = loads(rows).graph

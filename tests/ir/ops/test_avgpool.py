@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from netspec.ir.attributes import Padding
 from netspec.ir.ops.avgpool import AvgPool
-from netspec.ir.shapes import Kernel, Shape
+from netspec.ir.shapes import Field, Kernel, Shape
 from tests.ir.ops.helpers import (
     Sliding,
     assert_gradients,
@@ -27,9 +27,10 @@ MAP = [Shape((14, 14, 512))]
 
 
 @pytest.mark.parametrize("count_pad", [True, False])
-@over_windows()
+@over_windows(dilations=3)
 def test_avgpool_is_the_mean_of_each_window(sliding: Sliding, count_pad: bool) -> None:
-    op, inputs = AvgPool(**sliding.attributes, count_pad=count_pad), [sliding.shape(2)]
+    op = AvgPool(**sliding.attributes, dilation=sliding.dilation, count_pad=count_pad)
+    inputs = [sliding.shape(2)]
     height, width, _ = fitting_shape(op, *inputs)
     x = images(inputs[0])
     y = np.zeros((2, 2, height, width))
@@ -88,9 +89,37 @@ def test_counted_padding_pulls_the_mean_of_a_corner_down() -> None:
     assert corners == {True: pytest.approx(4 / 9), False: pytest.approx(1)}
 
 
-def test_gradients_are_those_of_finite_differences() -> None:
-    op = AvgPool(kernel=Kernel(3, 2, None, 2), pad=(1, 0, 0, 1), round="ceil", count_pad=False)
-    assert_gradients(op, images((4, 4, 2)))
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 3)])
+def test_gradients_are_those_of_finite_differences(dilation: tuple[int, int]) -> None:
+    op = AvgPool(
+        kernel=Kernel(3, 2, None, 2),
+        pad=(1, 0, 0, 1),
+        round="ceil",
+        count_pad=False,
+        dilation=dilation,
+    )
+    assert_gradients(op, images((5, 4, 2)))
+
+
+def test_a_dilation_spreads_the_taps_of_a_window() -> None:
+    op, inputs = AvgPool(kernel=Kernel(2, 1), dilation=(3, 5)), [Shape((5, 2, 1))]
+    assert op.dilation == (3, 1)  # a single tap has no distance to another
+    x = images(inputs[0])
+    assert_same(op.reference(inputs, x), (x[:, :, :2] + x[:, :, 3:]) / 2)
+    assert op.derivation(0, inputs) == "5-4 + 1"
+    assert op.field([Field()], inputs) == Field(size=(4, 1))
+
+
+def test_nan_stays_in_the_windows_that_hold_it() -> None:
+    op = AvgPool(kernel=Kernel(2, 2), dilation=(2, 2), pad=(1, 1, 1, 1), count_pad=False)
+    inputs = [Shape((5, 5, 2))]
+    x = images(inputs[0], batch=1)
+    x[0, 1, 2, 2] = torch.nan
+    y = op.reference(inputs, x)
+    # Taps of window (i, j) are at rows i - 1 and i + 1; row 2 is one of windows 1 and 3.
+    is_nan = torch.zeros(y.shape, dtype=torch.bool)
+    is_nan[0, 1, 1::2, 1::2] = True
+    assert torch.equal(y.isnan(), is_nan)
 
 
 def test_the_pool_of_an_auxiliary_classifier_of_googlenet() -> None:

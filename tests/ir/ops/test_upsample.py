@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
 import numpy as np
 import pytest
@@ -92,6 +92,24 @@ def test_the_field_has_the_positions_whose_value_changes_the_output(
 @pytest.mark.parametrize("op", [NEAREST, CENTRES, CORNERS])
 def test_gradients_are_those_of_finite_differences(op: Upsample) -> None:
     assert_gradients(op, images((2, 3, 2)))
+
+
+@pytest.mark.parametrize("factor", [4097, 10**9])
+@pytest.mark.parametrize("by", ["nearest", "centres", "corners"])
+def test_the_field_of_a_large_factor_has_no_span_for_each_output(by: str, factor: int) -> None:
+    align = {"nearest": None, "centres": False, "corners": True}[by]
+    op = Upsample(
+        factor=(factor, 1), by="nearest" if align is None else "bilinear", align_corners=align
+    )
+    reach = op.field([Field()], [Shape((7, 3, 1))]).reaches[0]
+    for i in (0, 1, factor // 2 - 1, factor // 2, factor - 1, factor, 3 * factor + 5):
+        u = {
+            "nearest": Fraction(i // factor),
+            "centres": Fraction(2 * i + 1, 2 * factor) - Fraction(1, 2),
+            "corners": Fraction(6 * i, 7 * factor - 1),
+        }[by]
+        assert reach.at(i) == (floor(u), ceil(u))
+    assert reach.size == (1 if by == "nearest" else 2)
 
 
 def test_the_size_is_a_product() -> None:

@@ -169,7 +169,7 @@ class _Writer:
     def _before_pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
         """What can change places with a pool, or become one with it."""
         is_max = self.chance(2)
-        kernel, options, size = self._window(shape, clips=True, dilates=is_max)
+        kernel, options, size = self._window(shape, clips=True, dilates=True)
         pooled = Shape((*size, shape.channels))
         if is_max:
             before = self.one(["relu", "relu | relu", self.lrn(shape), f"relu | {self.lrn(shape)}"])
@@ -186,7 +186,7 @@ class _Writer:
             "subsample": f", by={self.one(['mean', 'sum'])}",
         }
         word = self.one(list(words))
-        kernel, options, size = self._window(shape, clips=True, dilates=word == "maxpool")
+        kernel, options, size = self._window(shape, clips=True, dilates=word != "subsample")
         behind = self.one(["", " | relu"])
         return f"{word} {kernel}{options}{words[word]}{behind}", Shape((*size, shape.channels))
 

@@ -161,6 +161,9 @@ class Library:
 def _checked(status: int, function: Any, arguments: object) -> int:
     if status in (Status.UNIMPLEMENTED, Status.LAST_IMPLEMENTATION_REACHED):
         raise NoImplementationError("oneDNN does not have an implementation")
+    if status == Status.INVALID_ARGUMENTS and function.__name__.endswith("primitive_desc_create"):
+        # For example, padding that is larger than a window, which a dilation makes possible.
+        raise NoImplementationError("oneDNN does not accept these attributes")
     if status != Status.SUCCESS:
         said = Status(status).name.lower().replace("_", " ") if status in {*Status} else status
         raise OneDnnError(f"{function.__name__}: {said}")

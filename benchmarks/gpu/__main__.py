@@ -1,0 +1,96 @@
+"""Run the stages that are not done yet: ``python3 -m benchmarks.gpu FOLDER [--budget SECONDS]``.
+
+Results are appended to FOLDER/results.jsonl at once.  A stage is a process that is killed at its
+limit.  The same command goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.gpu.cache import carry
+from benchmarks.gpu.journal import END, FOLDER, Journal
+from benchmarks.gpu.plan import stages
+from benchmarks.gpu.processes import Ended, Start, run
+from benchmarks.gpu.runner import finished
+from benchmarks.gpu.runner import run as run_all
+
+ROOT = Path(__file__).parents[2]
+BUDGET = 330.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="where results are appended")
+    parser.add_argument(
+        "--budget", type=float, default=BUDGET, help=f"seconds; by default {BUDGET:.0f}"
+    )
+    parser.add_argument("--only", nargs="+", metavar="STAGE", help="run only these stages")
+    parser.add_argument("--list", action="store_true", help="print the stages, then exit")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "netspec-gpu",
+        help="where compiled code is kept between calls",
+    )
+    options = parser.parse_args(arguments)
+    journal, every = Journal(options.folder.resolve()), stages()
+    known = [stage.name for stage in every]
+    for name in options.only or ():
+        if name not in known:
+            parser.error(f"there is no stage {name!r}: the stages are {', '.join(known)}")
+    if options.list:
+        done = finished(journal)
+        for stage in every:
+            state = "done" if stage.name in done else ""
+            print(f"{stage.name:<24}{stage.usual:4.0f} s, at most {stage.limit:3.0f} s  {state}")
+        return 0
+    chosen = [stage for stage in every if not options.only or stage.name in options.only]
+    start = starter(journal, environment(options.work))
+    return run_all(chosen, journal, options.budget, start, python=sys.executable)
+
+
+def starter(journal: Journal, variables: Mapping[str, str]) -> Start:
+    """Return a function that runs a stage; what it prints goes to ``log.txt``."""
+    journal.folder.mkdir(parents=True, exist_ok=True)
+    log = journal.folder / "log.txt"
+    common = {**variables, FOLDER: str(journal.folder)}
+
+    def start(command: Sequence[str], limit: float, own: Mapping[str, str]) -> Ended:
+        with log.open("ab") as file:
+            file.write(f"=== {' '.join(command[1:])}\n".encode())
+        end = {END: f"{time.monotonic() + limit:.2f}"}
+        return run(command, limit, {**common, **end, **own}, log, ROOT)
+
+    return start
+
+
+def environment(work: Path) -> dict[str, str]:
+    """Return the variables of all stages: where modules are, and where compiled code is kept.
+
+    A bundle has lark's wheel, which Python imports without installing it, and kernels that were
+    compiled for Triton's cache.
+    """
+    paths = [ROOT, *ROOT.glob("lark-*.whl"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    kernels, cache = ROOT / "kernels.cache", work / "triton"
+    if kernels.exists() and not cache.exists():
+        carry([path.name for path in kernels.iterdir()], kernels, cache)
+    return {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        "PYTHONUNBUFFERED": "1",
+        "TRITON_CACHE_DIR": str(cache),
+        "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
+        "XDG_CACHE_HOME": str(work / "cache"),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Run a process with a limit, and end everything that it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+MARK = "NETSPEC_GPU_MARK"
+"""The variable by which the descendants of a process are found, also those that left its group."""
+
+GRACE = 3.0
+"""Seconds to wait for a killed process.  A process that waits for a hung driver does not end at
+all, and must not stop the stages after it."""
+
+_numbers = count()
+_lock = threading.Lock()
+
+
+class Ended(NamedTuple):
+    """How a process ended.
+
+    Attributes:
+        code: the exit code, negative for a signal; None if it was killed at its limit.
+        seconds: how long it ran.
+    """
+
+    code: int | None
+    seconds: float
+
+
+Start = Callable[[Sequence[str], float, Mapping[str, str]], Ended]
+"""Runs a command with a limit in seconds and variables that are added to the environment."""
+
+
+def run(
+    command: Sequence[str], limit: float, variables: Mapping[str, str], output: Path, cwd: Path
+) -> Ended:
+    """Run a command, append what it prints to a file, and return how it ended.
+
+    At the end, its descendants are killed too.  Their output goes to a file and not to a pipe, so
+    that none of them can keep the caller waiting.
+    """
+    mark, marks = new_mark()
+    environment = os.environ | dict(variables) | marks
+    started = time.monotonic()
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            command, env=environment, cwd=cwd, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        code: int | None = process.wait(limit)
+    except subprocess.TimeoutExpired:
+        code = None
+    finally:
+        # After Ctrl-C too: the process is in a session of its own and does not get the signal.
+        kill(process, mark)
+    return Ended(code, time.monotonic() - started)
+
+
+def new_mark() -> tuple[str, dict[str, str]]:
+    """Return a mark, and the variable with it and the marks of the processes above."""
+    with _lock:
+        mark = f"/{os.getpid()}.{next(_numbers)}/"
+    return mark, {MARK: os.environ.get(MARK, "") + mark}
+
+
+def kill(process: subprocess.Popen[Any], mark: str) -> None:
+    """Kill a process, its group, and all processes whose environment has the mark."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for number in marked(mark):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(number, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+
+
+def marked(mark: str) -> list[int]:
+    """Return the numbers of the processes whose environment has a mark."""
+    numbers = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            entries = path.read_bytes().split(b"\0")
+            own = next((e for e in entries if e.startswith(MARK.encode() + b"=")), b"")
+            if mark.encode() in own:
+                numbers.append(int(path.parent.name))
+    return numbers
+
+
+def several(
+    commands: Sequence[tuple[Sequence[str], Mapping[str, str]]],
+    at_once: int,
+    limit: float,
+    start: Start,
+) -> list[Ended]:
+    """Run commands with their variables, some at once, each with a limit.
+
+    No command is started after ``limit`` seconds, and then all of them have ended: a command that
+    starts late gets what is left.
+    """
+    end = time.monotonic() + limit
+
+    def one(command: Sequence[str], variables: Mapping[str, str]) -> Ended:
+        left = end - time.monotonic()
+        return start(command, left, variables) if left > 0 else Ended(None, 0.0)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda item: one(*item), commands))

@@ -1,0 +1,51 @@
+"""Time the steps of nets one by one, as ``netspec bench --layers`` does, with the model's plan.
+
+python -m benchmarks.gpu.profiles NET-BATCH ...
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.engine import model_of
+from benchmarks.gpu.journal import Log
+from benchmarks.gpu.subject import case_of
+from netspec.compiler import backend_of
+from netspec.timing.case import Case
+from netspec.timing.layers import least, profiled
+from netspec.timing.machine import alike
+
+ROUNDS = 5
+
+
+def main() -> None:
+    log = Log.of_environment()
+    with tempfile.TemporaryDirectory() as folder:
+        for key in log.cases(sys.argv[1:]):
+            net, _, batch = key.rpartition("-")
+            case = case_of(net, int(batch), Path(folder))
+            log.result(key, net=net, batch=int(batch), **profile(case))
+
+
+def profile(case: Case, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Return the median and the floor of each step in microseconds, and the rates of the rounds."""
+    with alike(case.torch_device):
+        model = model_of(case, backend_of(case.device), is_measured=False)
+        measured = profiled(model, case.images, rounds)
+    steps = [
+        {
+            "stage": step.stage,
+            "way": step.implementation,
+            "us": round(timed.median * 1e6, 2),
+            "floor_us": round(least(model.lowered.problems[step.stage], measured.rates) * 1e6, 2),
+        }
+        for step, timed in zip(model.lowered.plan.steps, measured.steps, strict=True)
+    ]
+    return {"steps": steps, "rates": measured.rates._asdict()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Compile kernels into Triton's cache, without running them.
+
+    python -m benchmarks.gpu.warm CAPABILITY PART PARTS
+
+compiles part number PART of PARTS equal ones: the kernels of the cases of the smoke test, and those
+of whole nets as the model plans them.  Launches go to a stand-in of the driver, so the keys in the
+cache are those of real launches, and no GPU is needed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from triton import knobs
+from triton.runtime import driver
+
+import netspec
+from benchmarks.gpu.cases import ARITHMETIC, NETS, ROWS, Case, cases
+from benchmarks.gpu.journal import Log
+from benchmarks.gpu.smoke import checked
+from benchmarks.gpu.stand_in import StandIn
+from netspec.backends.cuda import CudaBackend
+from netspec.backends.cuda.ahead import _packed_stage
+from netspec.backends.cuda.binding import bound_steps
+from netspec.backends.cuda.bound import FEW
+from netspec.backends.cuda.lanes import apart
+from netspec.backends.memory import PlanMemory
+from netspec.kernels.conv import persistent
+from netspec.kernels.launch import Launch
+from netspec.lowering.lowered import lowered
+
+BATCHES = (1, 8, 32, 256)
+
+
+def main() -> None:
+    capability, part, parts = map(int, sys.argv[1:])
+    counted = warm(capability, part, parts)
+    Log.of_environment().result(f"part {part}", **counted)
+
+
+def warm(capability: int, part: int = 0, parts: int = 1) -> dict[str, Any]:
+    """Compile a part of the kernels; return their keys, and how many were not in the cache."""
+    hits: list[bool] = []
+    keys: dict[str, None] = {}
+
+    def note(**told: Any) -> None:
+        hits.append(bool(told["cache_hit"]))
+        keys.update(
+            dict.fromkeys(Path(path).parent.name for path in told["metadata_group"].values())
+        )
+
+    knobs.compilation.listener = note
+    driver.set_active(StandIn(capability))
+    # Kernels are launched on tensors of the CPU as if they were a GPU's.
+    persistent.is_interpreted = lambda: True
+    for name, module in list(sys.modules.items()):
+        for check in ("check_device", "check_product"):
+            if name.startswith("netspec.kernels.") and hasattr(module, check):
+                setattr(module, check, lambda x: None)
+    failed = []
+    for number, task in enumerate(tasks()):
+        if number % parts != part:
+            continue
+        try:
+            error = _smoke(task) if isinstance(task, Case) else _net(*task)
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}".splitlines()[0][:200]
+        if error:
+            failed.append(f"{task}: {error}")
+    counted: dict[str, Any] = {
+        "kernels": len(hits),
+        "compiled": hits.count(False),
+        "keys": list(keys),
+    }
+    return counted | ({"error": failed[0], "failed": len(failed)} if failed else {})
+
+
+def tasks() -> Iterator[Case | tuple[str, int]]:
+    """Yield the cases of the smoke test, and each net with a batch, in a fixed order."""
+    yield from ((net, batch) for net in NETS for batch in BATCHES)
+    for kind in ARITHMETIC:
+        for family in ROWS:
+            for case in cases(family, kind, "cpu"):
+                if case.way not in ("aten", "cudnn", "blas"):
+                    yield case
+
+
+def _smoke(case: Case) -> str:
+    """Launch the kernels of a case; what they would have written is not looked at."""
+    return str(checked(case, "cpu", is_once=True).get("error", ""))
+
+
+def _net(name: str, batch: int) -> str:
+    """Launch the kernels of a net, in bf16, with the plan that the model makes."""
+    backend = CudaBackend("cpu")
+    net = lowered(netspec.load(name).graph, backend, dtype=torch.bfloat16, batch=batch)
+    plan = apart(net.plan) if batch <= FEW else net.plan
+    arena = torch.empty(plan.arena * batch, dtype=net.dtype, device="meta")
+    stages = {stage: _packed_stage(net, stage, one) for stage, one in net.problems.items()}
+    for _, calls in bound_steps(net.graph, plan, stages, PlanMemory(plan, batch, arena)):
+        for call in calls:
+            if isinstance(call, Launch):
+                call()
+    return ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The bundle: it has all sources, and its runner starts with a Python that has no packages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gpu import bundle
+from benchmarks.gpu.__main__ import environment, main
+from benchmarks.gpu.plan import stages
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("bundle") / "it"
+    bundle.copy(made)
+    return made
+
+
+def test_it_has_the_sources_and_no_results(folder: Path) -> None:
+    for name in ("netspec/kernels", "netspec/specs", "netspec/grammars"):
+        assert (folder / name).is_symlink()
+        assert (folder / name).resolve().is_relative_to(folder)
+    assert (folder / "specs" / "alexnet.net").exists()
+    assert not (folder / "benchmarks" / "results").exists()
+    assert not list(folder.rglob("__pycache__"))
+
+
+def test_its_runner_needs_no_package(folder: Path, tmp_path: Path) -> None:
+    """With -S, Python does not see any installed package."""
+    command = [sys.executable, "-S", "-m", "benchmarks.gpu", str(tmp_path / "out"), "--list"]
+    hidden = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        command, cwd=folder, env=hidden, capture_output=True, text=True, check=True
+    )
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [s.name for s in stages()]
+
+
+def test_a_machine_without_a_gpu_is_told_so_in_a_line(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.gpu", str(tmp_path / "out")]
+    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    options = {"--work": str(tmp_path / "work"), "--budget": "60"}
+    done = subprocess.run(
+        [*command, *(word for option in options.items() for word in option)],
+        cwd=folder, env=hidden, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "PyTorch does not find a GPU" in done.stdout.splitlines()[0]
+    assert done.stderr == ""
+
+
+def test_stages_get_its_wheel_and_its_kernels(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = folder / "lark-1.3.1-py3-none-any.whl"
+    wheel.write_bytes(b"")
+    kernel = folder / "kernels.cache" / "KEY"
+    kernel.mkdir(parents=True)
+    for name in ("a.cubin", "a.json", "__grp__a.json"):
+        (kernel / name).write_text("{}", encoding="utf-8")
+    monkeypatch.setattr("benchmarks.gpu.__main__.ROOT", folder)
+    variables = environment(tmp_path / "work")
+    assert str(wheel) in variables["PYTHONPATH"].split(os.pathsep)
+    placed = Path(variables["TRITON_CACHE_DIR"]) / "KEY"
+    assert str(placed / "a.cubin") in (placed / "__grp__a.json").read_text(encoding="utf-8")
+
+
+def test_an_unknown_stage_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main([str(tmp_path), "--only", "net"])
+    assert refused.value.code == 2
+    assert "there is no stage 'net'" in capsys.readouterr().err
