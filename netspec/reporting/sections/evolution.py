@@ -1,0 +1,14 @@
+"""What excites maps during training."""
+
+from __future__ import annotations
+
+from netspec.reporting.html import Html, picture
+from netspec.reporting.subject import Subject
+
+
+def content(subject: Subject) -> Html:
+    """Return the projections after the epochs of the snapshots."""
+    path = subject.path
+    from netspec.see.evolution import evolution
+
+    return picture(evolution(path, data=subject.other_data, split="validation"))

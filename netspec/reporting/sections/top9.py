@@ -1,0 +1,16 @@
+"""The images of the validation set that excite maps most, with their projections."""
+
+from __future__ import annotations
+
+from netspec.reporting.html import Html, picture
+from netspec.reporting.subject import Subject
+
+MAPS = 8
+
+
+def content(subject: Subject) -> Html:
+    """Return nine images for each of some maps of the last row with a convolution."""
+    path = subject.path
+    from netspec.see.top9 import top9
+
+    return picture(top9(path, data=subject.other_data, split="validation", maps=MAPS))
