@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +52,7 @@ def element(tag: str, /, *children: str, **attributes: Any) -> Html:
             name alone.
     """
     written = "".join(
-        f" {name.rstrip('_').replace('_', '-')}"
-        + ("" if value is True else f'="{escaped(value)}"')
+        f" {name.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escaped(value)}"')
         for name, value in attributes.items()
         if value is not None
     )
@@ -128,8 +127,13 @@ def bar(share: float) -> Html:
     )  # fmt: skip
 
 
-def picture(shown: Visualisation) -> Html:
-    """Return a picture of ``netspec see``, with its figures in words below it.
+def picture(shown: Visualisation, note: str, cleaned: Callable[[str], str]) -> Html:
+    """Return a picture of ``netspec see``, with its caption and its figures in words below it.
+
+    Args:
+        shown: The picture.
+        note: Sentences that say how to read it.
+        cleaned: Returns a text of the picture without paths of this machine.
 
     Raises:
         DataError: matplotlib is not installed.
@@ -139,7 +143,7 @@ def picture(shown: Visualisation) -> Html:
     with styled():
         figure = shown.draw()
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    title, lines = shown.caption.split("\n")[0], list(shown.lines())
+    title, *lines = map(cleaned, [shown.caption.split("\n")[0], *shown.lines()])
     image = element(
         "img",
         src=f"data:image/png;base64,{b64encode(rendered(figure, 'png')).decode()}",
@@ -149,5 +153,6 @@ def picture(shown: Visualisation) -> Html:
     )
     words = paragraphs(lines)
     below = words if len(lines) <= LINES_SHOWN else folded("The figures in words", words)
-    caption = element("figcaption", element("p", title, class_="title"), below)
+    heading = element("p", element("span", f"{title}. ", class_="title"), note)
+    caption = element("figcaption", heading, below)
     return element("figure", element("div", image, class_="picture", tabindex="0"), caption)

@@ -13,7 +13,7 @@ from netspec.reporting.measuring import Measured, Step
 from netspec.views.boxes import Box, Contents, End
 from netspec.views.drawing import node_id
 from netspec.views.operator_text import short_text
-from netspec.views.table import COLUMNS, cells_of
+from netspec.views.table import COLUMNS, NUMBERS, cells_of
 
 
 def data_of(net: Net, measured: Measured | None = None) -> Html:
@@ -36,7 +36,8 @@ def data_of(net: Net, measured: Measured | None = None) -> Html:
                 rows.setdefault(stage.label, {"cells": _cells(stage), "inside": []})
             operators = " | ".join(short_text(stage.op) for stage in item.stages)
             nodes[node_id(item.name)] = {
-                "title": item.row or item.name,
+                "title": item.row if item.label else item.name,
+                "row": item.row,
                 "text": operators,
                 "rows": [stage.label for stage in stages],
                 "facts": _facts(stages, [stage.name for stage in item.stages], steps),
@@ -53,7 +54,9 @@ def data_of(net: Net, measured: Measured | None = None) -> Html:
             "rows": [row.label],
             "facts": _facts([row], graph.rows[cluster.name].stages, steps),
         }
-    return data_block({"columns": COLUMNS, "rows": rows, "nodes": nodes}, "graph-data")
+    return data_block(
+        {"columns": COLUMNS, "numbers": NUMBERS, "rows": rows, "nodes": nodes}, "graph-data"
+    )
 
 
 def _add(row: TableRow, rows: dict[str, Any]) -> None:
@@ -87,5 +90,7 @@ def _facts(
         shared = frozenset[str]().union(*(step.stages for step in own)) - names
         facts.append(["computed by", ", ".join(dict.fromkeys(sorted(step.kernel for step in own)))])
         time = f"{1e3 * sum(step.seconds for step in own):,.3f} ms"
-        facts.append(["time", f"{time}, shared with {', '.join(sorted(shared))}" if shared else time])
+        facts.append(
+            ["time", f"{time}, shared with {', '.join(sorted(shared))}" if shared else time]
+        )
     return [fact for fact in facts if fact[1]]

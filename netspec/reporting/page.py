@@ -59,9 +59,7 @@ def page(title: str, subtitle: str, blocks: Sequence[Block], omitted: Sequence[s
         [
             element("meta", charset="utf-8"),
             element("meta", name="generator", content=f"{GENERATOR} {netspec.__version__}"),
-            element(
-                "meta", http_equiv="Content-Security-Policy", content=policy(style, scripts)
-            ),
+            element("meta", http_equiv="Content-Security-Policy", content=policy(style, scripts)),
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("meta", name="color-scheme", content="light dark"),
             element("title", title),
@@ -69,7 +67,8 @@ def page(title: str, subtitle: str, blocks: Sequence[Block], omitted: Sequence[s
         ]
     )
     ends = joined(element("script", Html(script)) for script in scripts)
-    return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body>{body}{ends}</body>\n</html>\n'
+    content = joined([element("head", head), "\n", element("body", body, ends), "\n"])
+    return f"<!doctype html>\n{element('html', content, lang='en')}\n"
 
 
 def policy(style: str, scripts: Sequence[str]) -> str:

@@ -200,12 +200,13 @@ def _subtitle(subjects: Sequence[Subject]) -> str:
     lines = []
     for subject in subjects:
         net = subject.net
-        line = f"{net.name}: {net.title}" if net.title else net.name
+        named = [] if subject.name == net.name and len(subjects) == 1 else [net.name]
+        parts = [": ".join([*named, *([net.title] if net.title else [])])]
         if subject.run is not None:
             data = subject.without_folders(subject.run.settings.data)
-            line += f". Trained on {data}, seed {subject.run.settings.seed}"
-        lines.append(f"{line}.")
-    return " ".join(dict.fromkeys(lines))
+            parts.append(f"Trained on {data}, seed {subject.run.settings.seed}")
+        lines += [part for part in parts if part]
+    return ". ".join(dict.fromkeys(lines))
 
 
 def _reasons(omitted: Sequence[Omitted]) -> list[str]:

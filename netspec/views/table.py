@@ -130,6 +130,7 @@ def _folded(chain: str) -> Iterator[str]:
 
 
 def cells_of(row: TableRow) -> Cells:
+    """Return the cells of a row, in the order of ``COLUMNS``; a cell can have several lines."""
     height, width = row.field.size
     return (
         f"{row.label} (head)" if row.head else row.label,
@@ -144,6 +145,7 @@ def cells_of(row: TableRow) -> Cells:
 
 
 def totals_of(net: Net) -> list[Cells]:
+    """Return the cells of the totals, without and with heads."""
     counted = [("total", net.totals)]
     if net.graph.heads:
         counted.append(("with heads", net.totals_with_heads))

@@ -1,7 +1,7 @@
 "use strict";
 // The graphs and pictures of a report. Texts become nodes with textContent, never markup.
 (() => {
-  const SMALLEST = 0.55, LARGEST = 4, COMFORTABLE = 1.15, STEP = 1.3, CLICK = 4;
+  const SMALLEST = 0.75, LARGEST = 4, COMFORTABLE = 1.15, STEP = 1.3, CLICK = 4;
   const MARGIN = 14;
 
   const all = (selector, within) => [...within.querySelectorAll(selector)];
@@ -162,9 +162,14 @@
     }
     function line(label) {
       const row = data.rows[label];
-      const cells = row.cells.map((cell) => made("td", cell));
+      const cells = row.cells.map((cell, place) => cellOf("td", cell, data.columns[place]));
       if (row.inside.length > 0) cells[0].replaceChildren(button(label, label));
       return made("tr", ...cells);
+    }
+    function cellOf(tag, text, column) {
+      const cell = made(tag, text);
+      if (data.numbers.includes(column)) cell.className = "num";
+      return cell;
     }
     function show(title, labels, parent) {
       const closing = made("button", "Close");
@@ -173,7 +178,7 @@
       const heading = made("header", made("strong", title));
       if (parent !== undefined) heading.append(button(`All of ${parent}`, parent));
       heading.append(closing);
-      const head = made("tr", ...data.columns.map((column) => made("th", column)));
+      const head = made("tr", ...data.columns.map((name) => cellOf("th", name, name)));
       const table = made("table", made("thead", head), made("tbody", ...labels.map(line)));
       const frame = made("div", table);
       frame.className = "wide";
@@ -191,19 +196,16 @@
     panel.parentElement.addEventListener("keydown", (event) => {
       if (event.key === "Escape") close();
     });
-    return (node) => {
-      if (node.rows.length === 1 && data.rows[node.rows[0]].inside.length > 0) {
-        openRow(node.rows[0]);
-      } else {
-        const isPart = node.rows[0] !== node.title && node.title in data.rows;
-        show(node.title, node.rows, isPart ? node.title : parents.get(node.rows[0]));
-      }
+    return ({ title, row, rows }) => {
+      const isModule = rows.length === 1 && data.rows[rows[0]].inside.length > 0;
+      if (isModule) openRow(rows[0]);
+      else show(title, rows, rows.length < data.rows[row]?.inside.length ? row : parents.get(row));
     };
   }
 
   function startSearch(graph, canvas, nodes, open) {
     const input = graph.querySelector("input"), count = graph.querySelector("output");
-    let matches = [], place = -1;
+    let matches = [], place = -1, isOpened = false;
 
     function mark() {
       matches.forEach((group, number) => group.classList.toggle("current", number === place));
@@ -226,12 +228,13 @@
       matches.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top);
       for (const group of matches) group.classList.add("matching");
       place = matches.length > 0 ? 0 : -1;
+      isOpened = false;
       mark();
     });
     input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || matches.length === 0) return;
-      const step = event.shiftKey ? -1 : 1;
-      place = (place + step + matches.length) % matches.length;
+      if (isOpened) place = (place + (event.shiftKey ? -1 : 1) + matches.length) % matches.length;
+      isOpened = true; // the first Enter opens the first match, the next one goes on
       mark();
       const node = nodes.get(matches[place]);
       if (node.rows.length) open(node);

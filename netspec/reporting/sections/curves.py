@@ -5,6 +5,11 @@ from __future__ import annotations
 from netspec.reporting.html import Html, picture
 from netspec.reporting.subject import Subject
 
+NOTE = (
+    "A dotted line marks a change of the learning rate. The training error is the mean over an "
+    "epoch, with augmentation and dropout."
+)
+
 
 def content(subject: Subject) -> Html:
     """Return the curves of a run."""
@@ -20,4 +25,4 @@ def _picture(*subjects: Subject) -> Html:
     paths = [subject.path for subject in subjects]
     from netspec.see.curves import curves
 
-    return picture(curves(paths))
+    return picture(curves(paths), NOTE, subjects[0].without_folders)

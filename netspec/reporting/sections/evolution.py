@@ -5,10 +5,17 @@ from __future__ import annotations
 from netspec.reporting.html import Html, picture
 from netspec.reporting.subject import Subject
 
+NOTE = (
+    "The strongest activation of each map for an image of the validation set, after some epochs of "
+    "training, projected to pixels."
+)
+
 
 def content(subject: Subject) -> Html:
     """Return the projections after the epochs of the snapshots."""
     path = subject.path
     from netspec.see.evolution import evolution
 
-    return picture(evolution(path, data=subject.other_data, split="validation"))
+    return picture(
+        evolution(path, data=subject.other_data, split="validation"), NOTE, subject.without_folders
+    )

@@ -11,6 +11,10 @@ from netspec.reporting.subject import Subject
 
 IMAGES = 8
 TOP = 5
+NOTE = (
+    "Images of the validation set at equal distances, each with its right class, and bars of the "
+    "most probable classes. The right class is orange."
+)
 
 
 def content(subject: Subject) -> Html:
@@ -27,11 +31,10 @@ def content(subject: Subject) -> Html:
     shown = predictions(
         subject.path, [example.pixels for example in examples], top=min(TOP, outputs)
     )
-    return picture(
-        replace(
-            shown,
-            images=tuple(dataset.called(number) for number in numbers),
-            labels=np.array([example.label for example in examples]),
-            label_names=tuple(dataset.classes[example.label] for example in examples),
-        )
+    shown = replace(
+        shown,
+        images=tuple(dataset.called(number) for number in numbers),
+        labels=np.array([example.label for example in examples]),
+        label_names=tuple(dataset.classes[example.label] for example in examples),
     )
+    return picture(shown, NOTE, subject.without_folders)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netspec.errors import DataError
 from netspec.files.finite import first_not_finite
 from netspec.ir.symbols import by, show
-from netspec.ir.words import counted
+from netspec.ir.words import plural
 from netspec.reporting.facts import Facts, as_list, as_table
 from netspec.reporting.html import Html, element, joined
 from netspec.reporting.subject import Subject
@@ -28,8 +28,9 @@ def facts(subject: Subject) -> Facts:
     inputs = ", ".join(str(net.graph.stage(name).known_shape) for name in net.graph.inputs)
     outputs = ", ".join(str(net.graph.stage(name).known_shape) for name in net.graph.outputs)
     heads = net.totals_with_heads.parameters
-    in_heads = [("with heads", show(heads))] if net.graph.heads else []
-    field = net.rows[-1].field.size
+    in_heads = [("parameters with heads", show(heads))] if net.graph.heads else []
+    field = net.graph.stage(net.graph.outputs[0]).field
+    assert field is not None  # every stage of a checked net has it
     return [
         *_of_run(subject),
         ("parameters", show(net.totals.parameters)),
@@ -38,7 +39,7 @@ def facts(subject: Subject) -> Facts:
         ("rows", f"{len(net.rows):,}"),
         ("input", inputs),
         ("output", outputs),
-        ("receptive field", by(field)),
+        ("receptive field", by(field.size)),
     ]
 
 
@@ -55,8 +56,9 @@ def _of_run(subject: Subject) -> Facts:
     return [
         ("validation error", f"{last.top1:.2f} %"),
         ("top-5 error", f"{last.top5:.2f} %"),
-        ("least error", f"{best.top1:.2f} % after epoch {best.epoch}"),
-        ("training", f"{counted(last.epoch, 'epoch')}, {clock(last.seconds)}, {state}"),
+        (f"least error, epoch {best.epoch}", f"{best.top1:.2f} %"),
+        (f"{plural('epoch', last.epoch)}, {state}", f"{last.epoch:,}"),
+        ("training time", clock(last.seconds)),
     ]
 
 
@@ -71,4 +73,6 @@ def _warnings(subject: Subject) -> Html:
         return element("p", subject.without_folders(problem), class_="warning")
     if not problem:
         return Html()
-    return element("p", f"The weights of {subject.name} are not finite: {problem}", class_="warning")
+    return element(
+        "p", f"The weights of {subject.name} are not finite: {problem}", class_="warning"
+    )

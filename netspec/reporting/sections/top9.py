@@ -6,6 +6,10 @@ from netspec.reporting.html import Html, picture
 from netspec.reporting.subject import Subject
 
 MAPS = 8
+NOTE = (
+    "Of each map: right, the parts of nine images of the validation set that excite it most; left, "
+    "what in them excites it, by projection to pixels."
+)
 
 
 def content(subject: Subject) -> Html:
@@ -13,4 +17,8 @@ def content(subject: Subject) -> Html:
     path = subject.path
     from netspec.see.top9 import top9
 
-    return picture(top9(path, data=subject.other_data, split="validation", maps=MAPS))
+    return picture(
+        top9(path, data=subject.other_data, split="validation", maps=MAPS),
+        NOTE,
+        subject.without_folders,
+    )

@@ -9,8 +9,12 @@ from netspec.reporting.facts import Facts, as_list, as_table
 from netspec.reporting.html import Html
 from netspec.reporting.subject import Subject
 
-ELSEWHERE = ("spec", "data", "epochs", "batch", "lr", "decay", "init", "init_from")
-"""Settings that other facts or sections show."""
+OF_RECIPE = ("epochs", "batch", "lr", "decay", "init", "init_from")
+"""Settings that replace parts of the recipe."""
+ELSEWHERE = ("spec", "data", "seed", "parameters")
+"""Other settings that have a fact or a section of their own."""
+WITHOUT_EFFECT = ("workers", "checkpoint_every")
+"""Settings that the weights do not depend on."""
 
 
 def content(subject: Subject) -> Html:
@@ -32,7 +36,7 @@ def facts(subject: Subject) -> Facts:
     if run is None:
         return [("spec", source), ("parameters", parameters), *made]
     settings = run.settings.as_json()
-    changed = [name for name in ELSEWHERE[2:] if settings[name] is not None]
+    changed = [name for name in OF_RECIPE if settings[name] is not None]
     versions = run.about["made_by"]
     return [
         ("spec", subject.without_folders(run.settings.spec)),
@@ -45,7 +49,7 @@ def facts(subject: Subject) -> Facts:
         *(
             (name.removeprefix("is_").replace("_", " "), _text(value))
             for name, value in settings.items()
-            if name not in (*ELSEWHERE, "seed", "parameters")
+            if name not in (*ELSEWHERE, *OF_RECIPE, *WITHOUT_EFFECT)
         ),
         ("threads", str(run.threads)),
         ("trained by", ", ".join(f"{name} {version}" for name, version in versions.items())),
