@@ -211,11 +211,14 @@ def _subtitle(subjects: Sequence[Subject]) -> str:
 
 def _reasons(omitted: Sequence[Omitted]) -> list[str]:
     """Return one line per reason, with the sections that are omitted for it."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
+    sections: dict[tuple[str, str], list[str]] = {}
     for one in omitted:
-        by_reason.setdefault((one.subject, one.why), []).append(one.section)
+        sections.setdefault((one.subject, one.why), []).append(one.section)
+    subjects: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (subject, why), names in sections.items():
+        subjects.setdefault((why, tuple(names)), []).append(subject)
     is_one = len({one.subject for one in omitted}) < 2
     return [
-        f"{', '.join(names)}{'' if is_one else f' of {subject}'}: {why}"
-        for (subject, why), names in by_reason.items()
+        f"{', '.join(names)}{'' if is_one else ' of ' + ' and '.join(of)}: {why}"
+        for (why, names), of in subjects.items()
     ]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from netspec.errors import DataError
-from netspec.files.finite import first_not_finite
 from netspec.ir.symbols import by, show
-from netspec.ir.words import plural
 from netspec.reporting.facts import Facts, as_list, as_table
 from netspec.reporting.html import Html, element, joined
 from netspec.reporting.subject import Subject
@@ -49,30 +47,25 @@ def _of_run(subject: Subject) -> Facts:
     from netspec.training.metrics import read_metrics
 
     rows = read_metrics(subject.run.directory)
-    state = "finished" if subject.run.is_finished else "not finished"
+    end = "" if subject.run.is_finished else ", not finished"
     if not rows:
-        return [("training", state)]
+        return [("epochs", f"0{end}")]
     last, best = rows[-1], min(rows, key=lambda row: row.top1)
     return [
         ("validation error", f"{last.top1:.2f} %"),
         ("top-5 error", f"{last.top5:.2f} %"),
-        (f"least error, epoch {best.epoch}", f"{best.top1:.2f} %"),
-        (f"{plural('epoch', last.epoch)}, {state}", f"{last.epoch:,}"),
+        ("least validation error", f"{best.top1:.2f} % (epoch {best.epoch})"),
+        ("epochs", f"{last.epoch:,}{end}"),
         ("training time", clock(last.seconds)),
     ]
 
 
 def _warnings(subject: Subject) -> Html:
-    """Return a warning that names weights that are NaN or infinite; empty if there are none."""
+    """Return a warning if weights are missing, NaN or infinite, which it names; else nothing."""
     if subject.run is None:
         return Html()
     try:
-        problem = first_not_finite(subject.run.weights())
+        subject.run.weights()
     except DataError as error:
-        problem = str(error)
-        return element("p", subject.without_folders(problem), class_="warning")
-    if not problem:
-        return Html()
-    return element(
-        "p", f"The weights of {subject.name} are not finite: {problem}", class_="warning"
-    )
+        return element("p", subject.without_folders(str(error)), class_="warning")
+    return Html()
