@@ -32,6 +32,12 @@ def _names(
     return names
 
 
+def _place(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    if not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}")
+    return path
+
+
 @click.command(short_help="Write a run or a net as one HTML page.")
 @click.argument("subject", metavar="RUN|SPEC")
 @click.argument("other", metavar="[RUN|SPEC]", required=False)
@@ -41,6 +47,7 @@ def _names(
     metavar="FILE.html",
     default=Path("report.html"),
     show_default=True,
+    callback=_place,
     help="File to write; /dev/stdout gets the page.",
 )
 @click.option(

@@ -76,9 +76,10 @@ class Subject:
         Raises:
             DataError: The subject is a spec; or weights cannot be read, or are NaN or infinite.
         """
+        path = self.path  # first: a report of a spec does not import PyTorch
         from netspec.see.subject import open_seen
 
-        return open_seen(self.path)
+        return open_seen(path)
 
     @cached_property
     def measured(self) -> Measured | None:

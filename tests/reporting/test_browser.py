@@ -12,20 +12,12 @@ from netspec.reporting import layout, page
 from netspec.reporting.report import Report
 from netspec.views.drawing import FILLS
 from tests.reporting.conftest import Open, opening
+from tests.reporting.test_nodes import HOSTILE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 GRAPH = ["graph", "table"]
-HOSTILE = """net hostile "<script>alert(1)</script>"
-input image 16x16x3
-"<b>a&b</b>": conv 3x3, 4 | relu
-m: concat {
-    conv 1x1, 4
-    conv 1x1, 8 | relu
-}
-z: fc 10 | softmax
-"""
 
 
 @pytest.fixture(scope="session")

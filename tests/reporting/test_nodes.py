@@ -10,14 +10,23 @@ from netspec.reporting.measuring import Measured, Step
 from netspec.reporting.nodes import data_of
 from tests.reporting.test_html import Texts
 
+HOSTILE = """net hostile "<script>alert(1)</script>"
+input image 16x16x3
+"<b>a&b</b>": conv 3x3, 4 | relu
+m: concat {
+    conv 1x1, 4
+    conv 1x1, 8 | relu
+}
+z: fc 10 | softmax
+"""
+
 
 def read(net: Net, measured: Measured | None = None) -> Any:
     return json.loads(Texts(data_of(net, measured)).texts[0])
 
 
 def test_every_node_of_the_drawing_has_data() -> None:
-    for name in ("googlenet", "lenet5", "alexnet"):
-        net = netspec.load(name)
+    for net in (*map(netspec.load, ("googlenet", "lenet5", "alexnet")), netspec.loads(HOSTILE)):
         nodes = read(net)["nodes"]
         drawing = laid_out(net)
         named = {

@@ -7,12 +7,12 @@ from typing import Any
 
 from netspec.ir.rows import TableRow
 from netspec.ir.symbols import show
+from netspec.ir.words import as_size
 from netspec.net import Net
 from netspec.reporting.facts import Facts, as_list
 from netspec.reporting.html import Html, bar, element, joined, table
 from netspec.reporting.measuring import Measured
 from netspec.reporting.subject import Subject
-from netspec.views.compiled import as_size
 
 MOST = 60
 """Rows that are listed."""

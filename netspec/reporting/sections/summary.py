@@ -7,7 +7,6 @@ from netspec.ir.symbols import by, show
 from netspec.reporting.facts import Facts, as_list, as_table
 from netspec.reporting.html import Html, element, joined
 from netspec.reporting.subject import Subject
-from netspec.views.training import clock
 
 
 def content(subject: Subject) -> Html:
@@ -45,6 +44,7 @@ def _of_run(subject: Subject) -> Facts:
     if subject.run is None:
         return []
     from netspec.training.metrics import read_metrics
+    from netspec.views.training import clock
 
     rows = read_metrics(subject.run.directory)
     end = "" if subject.run.is_finished else ", not finished"
