@@ -84,7 +84,8 @@ def report(
     graph, the table and the costs. Two of them are compared: what differs in their specs, and
     the curves in one picture.
     """
-    from netspec.reporting.report import SECTIONS, report
+    from netspec.reporting.report import report
+    from netspec.reporting.sections import SECTIONS
 
     guard(output, REPORT, [subject, other], force=force)
     with progress(len(sections or SECTIONS)) as advance:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import netspec
+from benchmarks.browser import chromium, missing
 from tests.see.conftest import run
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from netspec.reporting.report import Report
 
 __all__ = ["run"]
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
@@ -33,16 +30,10 @@ def of_run(run: Path) -> Report:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium of the system, without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(which, BROWSERS)), None)
-    if program is None:
-        pytest.skip(f"no browser is installed ({', '.join(BROWSERS)}): apt install chromium")
-    # Chromium's sandbox does not start for root, which runs the tests in a container
-    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=program, args=arguments)
-        yield chromium
-        chromium.close()
+    if reason := missing():
+        pytest.skip(reason)
+    with chromium() as started:
+        yield started
 
 
 Open = Callable[..., "Page"]

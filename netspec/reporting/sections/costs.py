@@ -25,7 +25,7 @@ def content(subject: Subject) -> Html:
     listed = _largest(rows)
     columns = ["row", "parameters", "", "MACs", " "]
     numbers = ["parameters", "MACs"]
-    kinds = [[row.parameters for row in listed], [row.macs for row in listed]]
+    kinds: list[list[Any]] = [[row.parameters for row in listed], [row.macs for row in listed]]
     if measured:
         columns += ["ms", "  "]
         numbers.append("ms")

@@ -54,7 +54,8 @@ def _of_run(subject: Subject) -> Facts:
     return [
         ("validation error", f"{last.top1:.2f} %"),
         ("top-5 error", f"{last.top5:.2f} %"),
-        ("least validation error", f"{best.top1:.2f} % (epoch {best.epoch})"),
+        ("least validation error", f"{best.top1:.2f} %"),
+        ("epoch of the least error", f"{best.epoch:,}"),
         ("epochs", f"{last.epoch:,}{end}"),
         ("training time", clock(last.seconds)),
     ]
