@@ -71,6 +71,10 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec eval run", netspec.evaluate(run.run)
     yield "netspec see curves run", netspec.see.curves(run.run)
     yield "netspec see confusion run", netspec.see.confusion(run.run)
+    yield (
+        "netspec report run --sections curves,table",
+        netspec.report(run.run, sections=["curves", "table"]),
+    )
     yield "netspec see top9 run", netspec.see.top9(run.run)
     shards = netspec.pack("digits:8", folder / "shards", size=8)
     yield "netspec pack digits:8 -o shards --size 8", shards

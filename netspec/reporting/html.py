@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 
 if TYPE_CHECKING:
@@ -127,13 +128,16 @@ def bar(share: float) -> Html:
     )  # fmt: skip
 
 
-def picture(shown: Visualisation, note: str, cleaned: Callable[[str], str]) -> Html:
+def picture(
+    shown: Visualisation, note: str, cleaned: Callable[[str], str], remarks: Sequence[str] = ()
+) -> Html:
     """Return a picture of ``netspec see``, with its caption and its figures in words below it.
 
     Args:
         shown: The picture.
         note: Sentences that say how to read it.
         cleaned: Returns a text of the picture without paths of this machine.
+        remarks: Remarks on the data, such as images that were skipped.
 
     Raises:
         DataError: matplotlib is not installed.
@@ -154,5 +158,6 @@ def picture(shown: Visualisation, note: str, cleaned: Callable[[str], str]) -> H
     words = paragraphs(lines)
     below = words if len(lines) <= LINES_SHOWN else folded("The figures in words", words)
     heading = element("p", element("span", f"{title}. ", class_="title"), note)
-    caption = element("figcaption", heading, below)
+    skipped = folded(counted(len(remarks), "remark"), paragraphs(map(cleaned, remarks)))
+    caption = element("figcaption", heading, below, *([skipped] if remarks else []))
     return element("figure", element("div", image, class_="picture", tabindex="0"), caption)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,6 +128,34 @@ def test_a_run_without_snapshots_and_data_says_so(run: Path, tmp_path: Path) -> 
     assert str(tmp_path) not in made.html
     footer = made.html[made.html.index("<footer") :]
     assert all(name in footer for name in ("confusion", "evolution"))
+
+
+def test_names_of_classes_and_of_the_run_are_text(run: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "<script>alert(1)<" / "script>"
+    shutil.copytree(run, copied)
+    about = copied / "run.json"
+    about.write_text(about.read_text().replace('"3",', '"<script>alert(2)</script>",'))
+    sums = copied / "members.sha256"
+    lines = sums.read_text().splitlines(keepends=True)
+    sums.write_text("".join(line for line in lines if "run.json" not in line))
+    made = netspec.report(copied, sections=["data", "curves"])
+    assert made.title == "script>"
+    assert "10: 0, 1, 2, &lt;script&gt;alert(2)&lt;/script&gt;, 4" in made.html
+    assert "alert(1)" not in made.html
+    assert [tag for tag, _ in Texts(made.html).tags].count("script") == 1
+
+
+def test_images_that_are_skipped_are_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from netspec.see import confusion as function
+
+    def skipping(*arguments: Any, note: Callable[[str], None], **options: Any) -> object:
+        note(f"{run.parent}/a<b>.png cannot be read")
+        return function(*arguments, **options)
+
+    # the package has a function of this name too, which hides the module
+    monkeypatch.setattr(sys.modules["netspec.see.confusion"], "confusion", skipping)
+    made = netspec.report(run, sections=["confusion"])
+    assert "<summary>1 remark</summary><p>a&lt;b&gt;.png cannot be read</p>" in made.html
 
 
 def test_weights_that_are_nan_are_named(run: Path, tmp_path: Path) -> None:

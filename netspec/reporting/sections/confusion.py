@@ -16,4 +16,6 @@ def content(subject: Subject) -> Html:
     path = subject.path
     from netspec.see.confusion import confusion
 
-    return picture(confusion(path, subject.other_data), NOTE, subject.without_folders)
+    remarks: list[str] = []
+    shown = confusion(path, subject.other_data, note=remarks.append)
+    return picture(shown, NOTE, subject.without_folders, remarks)

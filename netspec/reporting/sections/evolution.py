@@ -16,6 +16,6 @@ def content(subject: Subject) -> Html:
     path = subject.path
     from netspec.see.evolution import evolution
 
-    return picture(
-        evolution(path, data=subject.other_data, split="validation"), NOTE, subject.without_folders
-    )
+    remarks: list[str] = []
+    shown = evolution(path, data=subject.other_data, split="validation", note=remarks.append)
+    return picture(shown, NOTE, subject.without_folders, remarks)

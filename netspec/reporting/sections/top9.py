@@ -17,8 +17,6 @@ def content(subject: Subject) -> Html:
     path = subject.path
     from netspec.see.top9 import top9
 
-    return picture(
-        top9(path, data=subject.other_data, split="validation", maps=MAPS),
-        NOTE,
-        subject.without_folders,
-    )
+    remarks: list[str] = []
+    shown = top9(path, data=subject.other_data, split="validation", maps=MAPS, note=remarks.append)
+    return picture(shown, NOTE, subject.without_folders, remarks)
