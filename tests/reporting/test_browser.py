@@ -235,10 +235,14 @@ def test_labels_and_titles_are_text(opened: Open) -> None:
     made = netspec.report(netspec.loads(HOSTILE))
     shown = opened(made.html)
     assert "<script>alert(1)</script>" in str(shown.locator(".lede").text_content())
-    assert shown.locator("table.rows th", has_text="<b>a&b</b>").count() == 1
+    assert shown.locator("table.rows th", has_text="<b>A&b</b>").count() == 1
     assert shown.locator("main b").count() == 0
+    shown.locator(".tools input").fill("a&B<")
+    assert (
+        shown.locator(".matching").get_attribute("aria-label") == "<b>A&b</b> conv 3x3/1, 4 | relu"
+    )
     shown.locator(".node[aria-label^='<b>']").click()
-    assert "<b>a&b</b>" in str(shown.locator(".rows-of").text_content())
+    assert "<b>A&b</b>" in str(shown.locator(".rows-of").text_content())
 
 
 def rows_of(shown: Page) -> list[str]:

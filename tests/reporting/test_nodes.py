@@ -12,7 +12,7 @@ from tests.reporting.test_html import Texts
 
 HOSTILE = """net hostile "<script>alert(1)</script>"
 input image 16x16x3
-"<b>a&b</b>": conv 3x3, 4 | relu
+"<b>A&b</b>": conv 3x3, 4 | relu
 m: concat {
     conv 1x1, 4
     conv 1x1, 8 | relu
