@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from
 from benchmarks.browser import chromium, missing
 from netspec.files.writing import write_whole
 from netspec.reporting.layout import needs_browser
+from netspec.reporting.page import asset
 from netspec.timing.machine import machine
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ def opened(browser: Browser, path: Path) -> dict[str, float]:
     return times
 
 
-def measured() -> dict[str, Any]:
+def measured(browser: Browser) -> dict[str, Any]:
     """Return the result: machine, versions, sizes and times."""
     load = os.getloadavg()[0]
     made = pages()
     times: dict[str, dict[str, list[float]]] = {name: {} for name in made}
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+    with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder) / f"{name}.html" for name in made}
         for name, html in made.items():
             paths[name].write_text(html, encoding="utf-8")
@@ -84,7 +85,6 @@ def measured() -> dict[str, Any]:
             for name, path in paths.items():
                 for what, milliseconds in opened(browser, path).items():
                     times[name].setdefault(what, []).append(milliseconds)
-        version = browser.version
     started = perf_counter()
     assert netspec.load(NET).drawing().svg
     program = 1e3 * (perf_counter() - started)
@@ -92,9 +92,9 @@ def measured() -> dict[str, Any]:
         "machine": machine() | {"date": date.today().isoformat()},
         "versions": {
             "netspec": netspec.__version__,
-            "chromium": version,
+            "chromium": browser.version,
             "graphviz": _graphviz(),
-            "viz.js": "3.31.0",
+            "viz.js": asset("viz.js").partition("Viz.js ")[2].split()[0],
         },
         "net": NET,
         "rounds": ROUNDS,
@@ -123,7 +123,8 @@ def main() -> None:
     save = parser.parse_args().save
     if reason := missing():
         raise SystemExit(reason)
-    result = measured()
+    with chromium() as browser:
+        result = measured(browser)
     for name, times in result["median_ms"].items():
         low, high = result["range_ms"][name]
         print(

@@ -14,6 +14,7 @@ from netspec.files.writing import write_named
 from netspec.ir.guess import did_you_mean
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
+from netspec.printing import Printed
 from netspec.reporting.facts import names_of
 from netspec.reporting.html import Html, element
 from netspec.reporting.page import Block, page
@@ -36,7 +37,7 @@ class Omitted(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(Printed):
     """A run or a net, or two of them, as one HTML page.
 
     Attributes:
@@ -85,9 +86,6 @@ class Report:
         size = f"{self.bytes / 1e6:,.1f} MB"
         lines = [f"{self.title}: {counted(len(self.sections), 'section')}, {size}"]
         return "\n".join([*lines, *map("omitted: {}".format, _reasons(self.omitted))])
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def report(

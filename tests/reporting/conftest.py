@@ -1,4 +1,4 @@
-"""A report of a short run, and a browser that opens pages."""
+"""A report of a short run, and pages that a browser opens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import netspec
-from benchmarks.browser import chromium, missing
 from tests.see.conftest import run
 
 if TYPE_CHECKING:
@@ -25,15 +24,6 @@ __all__ = ["run"]
 def of_run(run: Path) -> Report:
     """The report of the run of three epochs, with all its sections."""
     return netspec.report(run)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium of the system, without a window."""
-    if reason := missing():
-        pytest.skip(reason)
-    with chromium() as started:
-        yield started
 
 
 Open = Callable[..., "Page"]
