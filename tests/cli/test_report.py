@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,10 @@ def test_bad_input_is_an_error_that_says_what_to_do(
 def test_help_names_all_sections() -> None:
     (option,) = [one for one in report.params if one.name == "sections"]
     assert f"Sections of the page: {', '.join(SECTIONS)}." in str(getattr(option, "help", ""))
+
+
+def test_the_page_of_reports_names_all_sections_in_their_order() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    table = page.partition("| section | shows | for |")[2].partition("\n\n")[0]
+    first = re.findall(r"^\|([^|]+)\|", table, re.M)
+    assert re.findall("`([a-z0-9]+)`", " ".join(first)) == list(SECTIONS)
