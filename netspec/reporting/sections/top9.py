@@ -18,5 +18,5 @@ def content(subject: Subject) -> Html:
     from netspec.see.top9 import top9
 
     remarks: list[str] = []
-    shown = top9(path, data=subject.other_data, split="validation", maps=MAPS, note=remarks.append)
+    shown = top9(path, data=subject.other_data, split="validation", count=MAPS, note=remarks.append)
     return picture(shown, NOTE, subject.without_folders, remarks)
