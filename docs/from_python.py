@@ -71,6 +71,10 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec eval run", netspec.evaluate(run.run)
     yield "netspec see curves run", netspec.see.curves(run.run)
     yield "netspec see confusion run", netspec.see.confusion(run.run)
+    yield (
+        "netspec report run --sections curves,table",
+        netspec.report(run.run, sections=["curves", "table"]),
+    )
     yield "netspec see top9 run", netspec.see.top9(run.run)
     yield "netspec see neighbours run --queries 0", netspec.see.neighbours(run.run, queries=[0])
     codes = netspec.see.codes(run.run, bits=16)

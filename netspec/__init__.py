@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from netspec.net import Net, load, loads
     from netspec.pretrained.convert import Converted
     from netspec.pretrained.families import Family, families
+    from netspec.reporting.report import Report, report
     from netspec.runtime.compiled import Compiled
     from netspec.runtime.reference import Model
     from netspec.runtime.verification import verify
@@ -93,6 +94,7 @@ __all__ = [
     "Net",
     "OperatorPage",
     "Packed",
+    "Report",
     "Result",
     "Saved",
     "SpecError",
@@ -121,6 +123,7 @@ __all__ = [
     "ops",
     "pack",
     "reference",
+    "report",
     "resume",
     "save",
     "save_artifact",
@@ -153,6 +156,7 @@ _MODULES = {
     "Net": "netspec.net",
     "OperatorPage": "netspec.views.operators",
     "Packed": "netspec.data.packing",
+    "Report": "netspec.reporting.report",
     "Result": "netspec.training.loop",
     "Saved": "netspec.inference.saving",
     "SpecError": "netspec.language.diagnostics",
@@ -181,6 +185,7 @@ _MODULES = {
     "ops": "netspec.views.operators",
     "pack": "netspec.data.packing",
     "reference": "netspec.compiler",
+    "report": "netspec.reporting.report",
     "resume": "netspec.training.train",
     "save": "netspec.inference.saving",
     "save_artifact": "netspec.artifact.saving",

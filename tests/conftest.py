@@ -3,13 +3,18 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.examples import ALL
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # One thread, here and in the processes that tests start: the work is so small that threads would
 # spend several times as long waiting for each other.  Tests of threads ask for two themselves.
@@ -30,6 +35,7 @@ gc.disable()
 FIRST = {
     "test_killing.py", "test_torchrun.py", "test_stopping.py", "test_columns.py",
     "test_workers.py", "test_engines.py", "test_measure.py", "test_shipped.py", "test_cpu.py",
+    "test_browser.py",
 }  # fmt: skip
 """Files with tests of ten seconds and more, and with those that wait for processes."""
 
@@ -106,3 +112,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.net").write_text(TINY, encoding="utf-8")
     train(Settings(spec=str(folder / "tiny.net"), data="digits:8"), folder / "run")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium of the system, without a window; a process can start only one."""
+    from benchmarks.browser import chromium, missing
+
+    if reason := missing():
+        pytest.skip(reason)
+    with chromium() as started:
+        yield started

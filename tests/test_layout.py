@@ -15,7 +15,7 @@ ORDER = (
     "errors", "collecting", "printing", "moved", "files", "grammars", "specs", "kernels", "ir",
     "language", "checking", "net", "lowering", "runtime", "backends", "compiler", "export",
     "trained", "artifact", "pretrained", "data", "training", "inference", "see", "timing",
-    "comparing", "views", "tracing", "cli", "__main__",
+    "comparing", "views", "tracing", "reporting", "cli", "__main__",
 )  # fmt: skip
 """Folders and modules of netspec/, each of which imports only itself and what stands before it.
 

@@ -39,6 +39,10 @@ CALLS: dict[str, tuple[Call, Call]] = {
     "document": (netspec.document, lambda documents: documents.net),
     "draw": (netspec.draw, lambda drawing: drawing.net),
     "reference": (netspec.reference, lambda model: model.net),
+    "report": (
+        lambda net, **s: netspec.report(net, sections=["table"], **s),
+        lambda made: netspec.load("mine", n=7 if ">7<" in made.html else 10),
+    ),
     "save": (lambda net, **s: netspec.save(net, "it", **s), lambda s: netspec.load("it/spec.net")),
     "trace": (lambda net, **s: netspec.trace(net, "a", rounds=1, **s), lambda trace: trace.net),
     "train": (
@@ -85,7 +89,7 @@ def test_every_function_that_loads_a_spec_takes_settings() -> None:
     signatures = {name: inspect.signature(function) for name, function in functions.items()}
     first = {name: next(iter(signature.parameters), "") for name, signature in signatures.items()}
     loading = {name for name, argument in first.items() if argument in ("spec", "net", "nets")}
-    loading |= {"classify", "save"}
+    loading |= {"classify", "report", "save"}
     loading -= {"load", "fmt", "families"}
     assert loading == {*CALLS, "bench_layers", "evaluate"}
     for name in loading:

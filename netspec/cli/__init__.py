@@ -22,6 +22,7 @@ from netspec.cli.explain import explain
 from netspec.cli.fmt import fmt
 from netspec.cli.ops import ops
 from netspec.cli.pack import pack
+from netspec.cli.report import report
 from netspec.cli.run import run
 from netspec.cli.see import see
 from netspec.cli.summary import summary
@@ -78,6 +79,7 @@ COMMANDS = (
     compare,
     run,
     see,
+    report,
     bench,
     explain,
     ops,

@@ -81,6 +81,9 @@ SVG = FileKind("an SVG drawing", (".svg",), _begins(rb"\s*(<\?xml.*)?<svg\b"))
 PDF = FileKind("a PDF document", (".pdf",), _begins(rb"%PDF-"))
 DOT = FileKind("a graph", (".dot",), _begins(rb'\s*(strict\s+)?(di)?graph(\s+[\w"]+)?\s*\{'))
 ROWS = FileKind("a table of answers", (".csv",), _begins(rb"example,class,answer,score,place,"))
+REPORT = FileKind(
+    "a report", (".html", ".htm"), _begins(rb'<!doctype html>.{,200}content="netspec report ')
+)
 FOLDER = FileKind("a folder")
 
 # netspec does not write the kinds below as outputs; they are here because messages name them, and
@@ -132,7 +135,7 @@ def kind_of_format(path: Path, format: str) -> FileKind:
 
 
 KINDS = (
-    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, PDF, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON,
+    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, PDF, DOT, ROWS, REPORT, SPEC, JPEG, PICKLE, PYTHON,
     PROTOTXT, CAFFEMODEL, MATLAB, DARKNET, KERAS, HDF5, TENSORFLOW, TFLITE, JSON, DESCRIPTION,
 )  # fmt: skip
 

@@ -13,3 +13,11 @@ def plural(word: str, number: int) -> str:
 def counted(number: int, word: str) -> str:
     """Return ``1 row``, ``2 rows``, ``1,000 rows``."""
     return f"{number:,} {plural(word, number)}"
+
+
+MIB = 2**20
+
+
+def as_size(count: float) -> str:
+    """Return a number of bytes as text: ``1.5 MiB``."""
+    return f"{count / MIB:,.1f} MiB" if count >= MIB / 10 else f"{count / 1024:,.1f} KiB"

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from netspec.ir.graph import Graph
+from netspec.ir.words import as_size
 from netspec.lowering.lowered import Lowered
 from netspec.lowering.passes import PASSES
-
-MIB = 2**20
 
 
 def rewrites(before: Graph, lowered: Lowered) -> Iterator[str]:
@@ -35,11 +34,6 @@ def memory(lowered: Lowered) -> str:
     size, plan = lowered.dtype.itemsize, lowered.plan
     arena, bound, total = (as_size(n * size) for n in (plan.arena, plan.bound, plan.total))
     return f"activations: {arena} per image in one arena (at least {bound}; {total} if not shared)"
-
-
-def as_size(count: float) -> str:
-    """Return a number of bytes as text."""
-    return f"{count / MIB:,.1f} MiB" if count >= MIB / 10 else f"{count / 1024:,.1f} KiB"
 
 
 def as_json(lowered: Lowered) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _of_recipes(a: Recipe | None, b: Recipe | None) -> Changes:
     """Return the directives that differ, each as its steps in the two recipes."""
     changes: Changes = {}
     for directive in fields(Recipe):
-        steps = [[] if r is None else _steps(directive.name, r) for r in (a, b)]
+        steps = [[] if r is None else steps_of(directive.name, r) for r in (a, b)]
         changes |= differing(directive.name, *steps)
     return {"recipe": changes} if changes else {}
 
@@ -95,7 +95,7 @@ def _of_expects(a: Net, b: Net) -> Changes:
     return changes
 
 
-def _steps(directive: str, recipe: Recipe) -> list[str]:
+def steps_of(directive: str, recipe: Recipe) -> list[str]:
     """Return the steps of a directive as a spec writes them; those of rows in any order."""
     steps = [_step(step, directive) for step in getattr(recipe, directive)]
     return steps if directive in MANY else sorted(steps)

@@ -309,8 +309,11 @@ def stacked(*lines: str) -> str:
 
 
 def node_id(name: str) -> str:
-    """Return the name of a node for Graphviz, which reads ``a:b`` as a port and ``<a>`` as HTML."""
-    return re.sub("[%:<>]", lambda match: f"%{ord(match[0]):02x}", name)
+    """Return the name of a node for Graphviz.
+
+    Graphviz reads ``a:b`` as a port, ``<a>`` as HTML, and ``%a`` as a node without a name.
+    """
+    return re.sub("[~%:<>]", lambda match: f"~{ord(match[0]):02x}", name)
 
 
 def bold(text: str) -> str:

@@ -36,7 +36,7 @@ def lines(net: Net, rows: Iterable[TableRow], width: int | None = None) -> list[
     and the last line names the others. If the columns that are always shown are too wide, the
     column "layers" is wrapped. Numbers are never cut.
     """
-    body, totals = list(map(_cells, rows)), _totals(net)
+    body, totals = list(map(cells_of, rows)), totals_of(net)
 
     def table(hidden: Sequence[str]) -> list[Line]:
         chosen = [i for i, column in enumerate(COLUMNS) if column not in hidden]
@@ -67,14 +67,14 @@ def as_text(net: Net) -> str:
 
 def as_html(net: Net) -> str:
     """Return the table as HTML, for a notebook."""
-    foot = "".join(_html_row(cells, "th") for cells in _totals(net))
+    foot = "".join(_html_row(cells, "th") for cells in totals_of(net))
     caption = f"<caption><b>{escape(net.name)}</b> {escape(printable(net.title))}</caption>"
     return f"<table>{caption}{_html_rows(net.rows)}<tfoot>{foot}</tfoot></table>"
 
 
 def rows_as_text(rows: Iterable[TableRow]) -> str:
     """Return some rows under the heading of the table, as plain text."""
-    return "\n".join(line.text for line in _aligned([*range(len(COLUMNS))], [*map(_cells, rows)]))
+    return "\n".join(line.text for line in _aligned([*range(len(COLUMNS))], [*map(cells_of, rows)]))
 
 
 def rows_as_html(rows: Iterable[TableRow]) -> str:
@@ -129,7 +129,8 @@ def _folded(chain: str) -> Iterator[str]:
         yield indent + ("  " if start else "") + " | ".join(part) + more
 
 
-def _cells(row: TableRow) -> Cells:
+def cells_of(row: TableRow) -> Cells:
+    """Return the cells of a row, in the order of ``COLUMNS``; a cell can have several lines."""
     height, width = row.field.size
     return (
         f"{row.label} (head)" if row.head else row.label,
@@ -143,7 +144,8 @@ def _cells(row: TableRow) -> Cells:
     )
 
 
-def _totals(net: Net) -> list[Cells]:
+def totals_of(net: Net) -> list[Cells]:
+    """Return the cells of the totals, without and with heads."""
     counted = [("total", net.totals)]
     if net.graph.heads:
         counted.append(("with heads", net.totals_with_heads))
@@ -186,7 +188,7 @@ def _aligned(chosen: list[int], body: list[Cells], totals: Sequence[Cells] = ())
 
 
 def _html_rows(rows: Iterable[TableRow]) -> str:
-    body = "".join(_html_row(_cells(row), "td") for row in rows)
+    body = "".join(_html_row(cells_of(row), "td") for row in rows)
     return f"<thead>{_html_row(COLUMNS, 'th')}</thead><tbody>{body}</tbody>"
 
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "document lenet5": FRONT,
     "diff lenet5 lenet5_rbf": FRONT,
     "draw lenet5 -o TMP/a.svg": FRONT,
+    "report lenet5 -o TMP/a.html": (*TORCH, *TRAINING, "netspec.data", "netspec.see", *MEASURING),
     "fmt --check TMP/a.net": FRONT,
     "explain NS101": FRONT,
     "ops conv": FRONT,

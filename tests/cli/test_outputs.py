@@ -155,6 +155,7 @@ WRITES = {
     ("see projection", "--output"): ["SPEC", "none.png"],
     ("see top9", "--output"): ["SPEC"],
     ("see evolution", "--output"): ["RUN"],
+    ("report", "--output"): ["SPEC"],
     ("train", "--output"): ["SPEC", "--data", "digits"],
     ("pack", "--output"): ["digits:8"],
     ("weights", "--output"): ["SPEC", "--from", "none.pth"],
@@ -168,6 +169,7 @@ NAMES = {
     ("bench", "--plot"): ("a.svg", "a.png"),
     ("eval", "--rows"): ("a.csv", "a"),
     ("weights", "--output"): ("a.safetensors",),
+    ("report", "--output"): ("a.html", "a.htm"),
     **dict.fromkeys([place for place in WRITES if "see" in place[0]], ("a.png", "a.svg", "a.pdf")),
     ("see codes", "--index"): ("a.safetensors",),
 }
@@ -185,6 +187,7 @@ CONTENTS = {
     "program": b"import torch\n",
     "table": b"name,born\nAda,1815\n",
     "rows": b"example,class,answer,score,place,run\n",
+    "page": b"<!doctype html>\n<html><body>mine</body></html>",
     "JSON": b"{}",
     "zip": b"PK\x03\x04",
     "pickle": b"\x80\x02}q\0.",

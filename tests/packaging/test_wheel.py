@@ -40,6 +40,10 @@ def test_the_wheel_carries_specs_grammar_kernels_and_handbook(built: Path) -> No
         "netspec/kernels/__init__.py",
         "netspec/language/handbook/NS204.md",
         "netspec/ir/ops/conv.py",
+        "netspec/reporting/assets/report.css",
+        "netspec/reporting/assets/report.js",
+        "netspec/reporting/assets/viz.js",
+        "netspec/reporting/assets/viz-licences.txt",
         "netspec/py.typed",
     ):
         assert wanted in names
