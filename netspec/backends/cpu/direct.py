@@ -26,6 +26,7 @@ from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.growth import Growth
 from netspec.lowering.implementation import Problem, Tensors
+from netspec.runtime.gate import address
 
 
 class Direct(CpuImplementation):
@@ -60,6 +61,15 @@ class Direct(CpuImplementation):
         Raises:
             NoImplementationError: the library does not have one of them.
         """
+
+
+def require_kept(tensor: object, name: str, sizes: Sequence[int], dtype: torch.dtype) -> None:
+    """Check a packed tensor that ``unpack`` needs and no primitive reads.
+
+    Raises:
+        TypeError, ValueError: it is not contiguous, or has other sizes or another type.
+    """
+    address(tensor, name, dtype, rows(sizes, dtype).axes)
 
 
 def copied(tensor: Tensor) -> Tensor:
@@ -170,8 +180,8 @@ class Multiplying(Direct):
             layout = theirs
         memories = [(Argument.WEIGHTS, Memory(layout, weight))]
         if "bias" in packed:
-            bias = packed["bias"]
-            memories.append((Argument.BIAS, Memory(rows(bias.shape, problem.dtype), bias)))
+            sizes = (problem.output.channels,)
+            memories.append((Argument.BIAS, Memory(rows(sizes, problem.dtype), packed["bias"])))
         return memories
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from netspec.backends.cpu.activations import RELU
-from netspec.backends.cpu.direct import Direct, copied
+from netspec.backends.cpu.direct import Direct, copied, require_kept
 from netspec.backends.cpu.implementation import required
 from netspec.backends.cpu.onednn.layouts import Layout, activations
 from netspec.backends.cpu.onednn.primitives import (
@@ -42,11 +42,11 @@ class OneDnnBatchNorm(Direct):
         return {name: copied(t.to(problem.dtype)) for name, t in (packed | checked).items()}
 
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
-        """Check nothing here: ``Memory`` checks the tensors that are bound."""
+        for name in _names(problem):
+            require_kept(packed[name], name, (problem.output.channels,), problem.dtype)
 
     def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
-        names = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
-        return {name: packed[name].clone() for name in names}
+        return {name: packed[name].clone() for name in _names(problem)}
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
@@ -59,6 +59,11 @@ class OneDnnBatchNorm(Direct):
             (Argument.DESTINATION, Memory(whole, y)),
         ]
         return [launch(_described(problem, len(y)), memories, scratch)]
+
+
+def _names(problem: Problem) -> list[str]:
+    """Return the names of the operator's parameters and buffers."""
+    return [*problem.op.parameters(problem.inputs), *problem.op.buffers(problem.inputs)]
 
 
 def _described(problem: Problem, batch: int) -> Description:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.conv import OneDnnConv, conv_of, dense_shape, steps_after
-from netspec.backends.cpu.direct import Direct, copied
+from netspec.backends.cpu.direct import Direct, copied, require_kept
 from netspec.backends.cpu.implementation import required, safe_domain
 from netspec.backends.cpu.onednn.layouts import Layout, activations, rows, strided
 from netspec.backends.cpu.onednn.primitives import (
@@ -104,7 +104,8 @@ class Winograd(Direct):
         return packed
 
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
-        """Check nothing here: all tensors are bound, and ``Memory`` checks their layouts."""
+        filters, seen, taps, columns = _tiling(problem).filter_shape
+        require_kept(packed["inner"], "inner", (filters, seen, taps - 2, columns), problem.dtype)
 
     def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
         tiling = _tiling(problem)

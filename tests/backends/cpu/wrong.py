@@ -18,8 +18,10 @@ from netspec.backends.cpu.direct import Direct
 from netspec.backends.cpu.implementation import CpuImplementation, bind
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.fused.conv_activation import ConvActivation
+from netspec.ir.fused.conv_add import ConvAdd
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator, WindowOperator
+from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
@@ -27,7 +29,7 @@ from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.relu6 import Relu6
 from netspec.ir.ops.tanh import Tanh
-from netspec.ir.shapes import Kernel
+from netspec.ir.shapes import Kernel, Shape
 from netspec.lowering.implementation import Problem
 from tests.backends.cpu.helpers import operands, problem_of, tensors
 from tests.backends.cpu.problems import implementations_of
@@ -55,9 +57,13 @@ def problem_with(kind: type[Operator]) -> Problem:
         op = kind(kernel=Kernel(3, 3), stride=(1, 1), pad=(1, 1, 1, 1))
     elif issubclass(kind, FullyConnected):
         op = kind(count=8)
+    elif issubclass(kind, BatchNorm):
+        op = kind(eps=1e-3)
     else:
         op = kind()
     inputs = [SIZE, SIZE] if kind is Concat else [SIZE]
+    if isinstance(op, ConvAdd):
+        inputs.append(tuple(op.shape([Shape(SIZE)])))
     return problem_of(op, *inputs, batch=BATCH)
 
 
