@@ -33,6 +33,7 @@ def compile(
     seed: int = 0,
     batch: int = 1,
     measured: bool = False,
+    exact: bool = False,
     choices: Mapping[str, str] | None = None,
 ) -> Compiled:
     """Compile a net for a device, with untrained weights.
@@ -46,6 +47,8 @@ def compile(
         batch: the number of images to choose implementations for; other batches run as well.
         measured: time the implementations of each stage instead of taking the preferred ones.  On
             a GPU, times that are stored from an earlier measurement are used without it too.
+        exact: use only implementations that are as exact as sums of products: no Winograd
+            convolutions, whose errors are about twice as large.
         choices: implementations that are decided already, by stage, as in ``lowered.choices``.
 
     Returns:
@@ -70,6 +73,7 @@ def compile(
         dtype=type,
         batch=batch,
         is_measured=measured,
+        is_exact=exact,
         decided=choices,
     )
     target = torch.device(backend.device)

@@ -78,6 +78,11 @@ TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
 )
 @click.option("--measure", is_flag=True, help="Time the implementations of each stage.")
 @click.option(
+    "--exact",
+    is_flag=True,
+    help="Use only implementations as exact as sums of products: no Winograd convolutions.",
+)
+@click.option(
     "--choices",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -112,6 +117,7 @@ def compile(
     classes: str | None,
     heads: bool,
     measure: bool,
+    exact: bool,
     choices: Path | None,
     emit: str | None,
     passes: tuple[str, ...],
@@ -160,6 +166,7 @@ def compile(
         dtype=dtype,
         batch=batch,
         measured=measure,
+        exact=exact,
         choices=decided,
     )
     if emit:

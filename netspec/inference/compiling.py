@@ -26,6 +26,7 @@ def compile(
     seed: int = 0,
     batch: int = 1,
     measured: bool = False,
+    exact: bool = False,
     choices: Mapping[str, str] | None = None,
     weights: str | Path | None = None,
     prepare: str | None = None,
@@ -44,6 +45,8 @@ def compile(
         seed: seed of random weights; the same seed gives the same weights in every dtype.
         batch: number of images to choose implementations for; other batches run as well.
         measured: time the implementations of each stage instead of taking the preferred ones.
+        exact: use only implementations that are as exact as sums of products: no Winograd
+            convolutions, whose errors are about twice as large.
         choices: implementations that are decided already, by stage, as in ``lowered.choices``.
         weights: a file of weights, or the name of weights that come with a bundled spec; without
             them the weights of a spec are random.
@@ -73,6 +76,7 @@ def compile(
         seed=seed,
         batch=batch,
         measured=measured,
+        exact=exact,
         choices=choices,
     )
     return model
@@ -87,6 +91,7 @@ def compiled(
     seed: int = 0,
     batch: int = 1,
     measured: bool = False,
+    exact: bool = False,
     choices: Mapping[str, str] | None = None,
 ) -> tuple[Compiled, str]:
     """Return the net of a source, compiled with its weights, and what says what it expects.
@@ -102,6 +107,7 @@ def compiled(
         seed=seed,
         batch=batch,
         measured=measured,
+        exact=exact,
         choices=choices,
     )
     origin = source.fill(model)

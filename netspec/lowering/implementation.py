@@ -91,6 +91,8 @@ class Implementation(ABC):
     """One way to compute an operator."""
 
     name: str
+    is_exact: ClassVar[bool] = True
+    """False if its rounding errors are larger than those of sums of products."""
     ability: ClassVar[Ability] = Ability()
 
     def refuses(self, problem: Problem) -> str:

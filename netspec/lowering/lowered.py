@@ -52,6 +52,7 @@ def lowered(
     dtype: torch.dtype,
     batch: int,
     is_measured: bool = False,
+    is_exact: bool = False,
     decided: Mapping[str, str] | None = None,
     passes: Sequence[Pass] | None = None,
 ) -> Lowered:
@@ -64,6 +65,7 @@ def lowered(
         batch: the batch size for which implementations are chosen.
         is_measured: time the implementations; otherwise the preferred ones are chosen where the
             backend knows no times.
+        is_exact: choose only implementations that are as exact as sums of products.
         decided: implementations that were chosen before, by stage.
         passes: the passes to run; by default those of the backend.
 
@@ -78,9 +80,14 @@ def lowered(
         for stage in outcome.graph.stages()
         if outcome.graph.operands(stage.name) and not is_view(outcome.graph, stage.name)
     }
+
+    def possible(problem: Problem) -> list[Implementation]:
+        implementations = backend.implementations(problem)
+        return [one for one in implementations if one.is_exact or not is_exact]
+
     choices = choose(
         _placed(outcome.graph, problems, backend) if backend.measures_in_place else problems,
-        backend.implementations,
+        possible,
         measure=backend.measure if is_measured else backend.known,
         decided=decided,
     )

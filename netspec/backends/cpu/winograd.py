@@ -51,6 +51,7 @@ class Winograd(Direct):
     """act(b + w * x) with fewer products than a direct convolution needs."""
 
     name = "winograd"
+    is_exact = False
 
     def lacks(self, problem: Problem) -> str:
         if problem.dtype != torch.float32:

@@ -134,6 +134,15 @@ def test_it_is_preferred_where_it_pays(
     assert "winograd" in names
 
 
+def test_exact_nets_do_not_use_it() -> None:
+    net = netspec.loads("net a\ninput image 40x40x32\nC1: conv 3x3, 32, pad=1 | relu")
+    chosen = [
+        netspec.compile(net, exact=exact).lowered.choices["C1.relu"].implementation
+        for exact in (False, True)
+    ]
+    assert chosen == ["winograd", "onednn"]
+
+
 def test_weights_are_unpacked_bit_for_bit() -> None:
     problem = problem_of(conv(5, 3, count=3), (9, 9, 2))
     weights = tensors(problem)
