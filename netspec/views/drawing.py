@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
-from collections.abc import Mapping
-from functools import cached_property
 from html import escape
-from pathlib import Path
 
 import graphviz
 
-from netspec.errors import DataError, require_type
-from netspec.files.kinds import DOT, PNG, SVG, FileKind, require_place
+from netspec.errors import DataError
+from netspec.files.kinds import DOT, PDF, PNG, SVG
 from netspec.files.reading import reason_of
-from netspec.files.writing import descriptor_of, write_named
+from netspec.ir.arguments import choice
 from netspec.ir.ops import OPERATORS
 from netspec.ir.words import counted
-from netspec.language.definitions import Setting
 from netspec.language.diagnostics import printable
-from netspec.net import Net, Spec, net_of
+from netspec.net import Net
+from netspec.views.base_drawing import BaseDrawing
 from netspec.views.boxes import Box, Cluster, Contents, End, Fork, Item, Size
 from netspec.views.operator_text import short_text
 
-FORMS = {"svg": SVG, "png": PNG, "dot": DOT}
+FORMS = {"svg": SVG, "png": PNG, "pdf": PDF, "dot": DOT}
+RANKDIR = {"down": "TB", "right": "LR"}
+"""Graphviz's names of the directions of a drawing."""
 
 FILLS = {
     "input": "#ffffff",
@@ -58,118 +56,50 @@ SIZE = {"shape": "plaintext", "style": "", "margin": "0", "height": "0.1", "widt
 SIZE |= {"fontsize": f"{SMALL}", "fontcolor": QUIET}
 
 
-class Drawing:
+class Drawing(BaseDrawing):
     """The drawing of a net's graph, with the sizes on its edges; a notebook shows it.
 
     Args:
         net: The net.
+        direction: ``"down"``, or ``"right"`` for a landscape page.
     """
 
-    def __init__(self, net: Net) -> None:
-        require_type("net", net, Net, "a Net")
-        self.net = net
+    forms = FORMS
+
+    def __init__(self, net: Net, *, direction: str = "down") -> None:
+        super().__init__(net)
+        self.direction = choice("direction", direction, RANKDIR)
 
     @property
     def source(self) -> str:
         """The graph in the DOT language of Graphviz."""
-        return str(digraph(self.net).source)
+        return str(digraph(self.net, self.direction).source)
 
-    @cached_property
-    def svg(self) -> str:
-        """The drawing as SVG.
+    def rendered(self, form: str) -> bytes:
+        """Return the drawing as the content of a file of a form.
 
         Raises:
             DataError: The program Graphviz is missing or fails, or the net is too large for it.
         """
-        return rendered(self.net, "svg").decode()
-
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the drawing to a file, whole or not at all.
-
-        Args:
-            path: ``FILE.svg``, ``FILE.png``, or ``FILE.dot``, which needs no program.
-            force: Replace a file of another kind.
-
-        Raises:
-            ValueError: The suffix is another one.
-            DataError: The program Graphviz is missing or fails, or the file cannot be written.
-        """
-        require_type("path", path, (str, os.PathLike), "the path of a file")
-        require_type("force", force, bool, "True or False")
-        place = Path(path)
-        form = form_of(place)
-        require_place(place, FORMS[form], force=force)
-        write_named(place, self.svg.encode() if form == "svg" else rendered(self.net, form))
-
-    def _repr_svg_(self) -> str:
-        return self.svg
+        return rendered(self.net, form, self.direction)
 
     def __repr__(self) -> str:
         stages = len(self.net.graph) - len(self.net.graph.inputs)
         return f"<Drawing of {self.net.name}, {counted(stages, 'stage')}>"
 
 
-def draw(
-    spec: Spec,
-    path: str | Path | None = None,
-    *,
-    force: bool = False,
-    settings: Mapping[str, Setting] | None = None,
-) -> Drawing:
-    """Draw the graph of a net; Graphviz lays it out.
-
-    Args:
-        spec: Path, name of a bundled spec, or net.
-        path: ``FILE.svg``, ``FILE.png`` or ``FILE.dot`` to write; None writes no file.
-        force: Replace a file of another kind.
-        settings: Values of the parameters of a spec. A string is parsed as in a spec.
-
-    Raises:
-        SpecError: The spec has mistakes.
-        TypeError: An argument has a wrong type.
-        ValueError: The suffix of ``path`` is another one.
-        DataError: The program Graphviz is missing or fails, or the file cannot be written.
-    """
-    drawing = Drawing(net_of(spec, settings))
-    if path is not None:
-        drawing.save(path, force=force)
-    return drawing
-
-
-def form_of(path: Path) -> str:
-    """Return the form of a drawing by the name of its file: ``svg``, ``png`` or ``dot``.
-
-    Raises:
-        ValueError: It is none of these.
-    """
-    if descriptor_of(path) is not None:
-        return "svg"
-    form = path.suffix.lower().removeprefix(".")
-    if form not in FORMS:
-        raise ValueError(f"{path} is none of {', '.join(f'*.{known}' for known in FORMS)}")
-    return form
-
-
-def kind_of(path: Path) -> FileKind:
-    """Return the kind of file of a drawing by its name.
-
-    Raises:
-        ValueError: It is not a drawing's.
-    """
-    return FORMS[form_of(path)]
-
-
-def digraph(net: Net) -> graphviz.Digraph:
+def digraph(net: Net, direction: str = "down") -> graphviz.Digraph:
     """Return the graph of a net in the DOT language."""
-    look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
+    graph = GRAPH | {"rankdir": RANKDIR[direction]}
+    look = {"graph_attr": graph, "node_attr": NODE, "edge_attr": EDGE}
     dot: graphviz.Digraph = graphviz.Digraph(net.name, **look)
     dot.attr(label=_title(net))
     _Painter(net).draw(dot)
     return dot
 
 
-def rendered(net: Net, form: str) -> bytes:
-    """Return the drawing of a net as a file of the form ``"svg"``, ``"png"`` or ``"dot"``.
+def rendered(net: Net, form: str, direction: str = "down") -> bytes:
+    """Return the drawing of a net as a file of one of the :data:`FORMS`.
 
     Raises:
         DataError: The program Graphviz is missing or fails (``"dot"`` does not need it), or the
@@ -180,7 +110,7 @@ def rendered(net: Net, form: str) -> bytes:
             f"{net.name} is too large to be drawn: it has {len(net.graph):,} stages, and Graphviz "
             f"lays out at most {MOST:,} within seconds\n  write FILE.dot, the input of Graphviz"
         )
-    dot = digraph(net)
+    dot = digraph(net, direction)
     if form == "dot":
         return str(dot.source).encode()
     if form == "png":

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
+from io import BytesIO
 from typing import Any
 
 from netspec.language.diagnostics import printable
+from netspec.views.bench_chart import require_matplotlib
+
+DPI = 200
+"""Dots per inch of a PNG."""
 
 Point = tuple[float, float]
 """(x, y); x grows to the right and y downwards, as in SVG."""
@@ -143,24 +148,30 @@ def as_image(picture: Picture, form: str) -> bytes:
     Raises:
         DataError: matplotlib is not installed.
     """
-    from netspec.see.figures import rendered, styled
+    require_matplotlib()
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
-    with styled():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(picture.width / 72, picture.height / 72))
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        axes.set_xlim(0, picture.width)
-        axes.set_ylim(picture.height, 0)
-        _add(axes, picture.marks)
-    return rendered(figure, form)
+    figure = Figure(figsize=(picture.width / 72, picture.height / 72))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, picture.width)
+    axes.set_ylim(picture.height, 0)
+    _add(axes, picture.marks)
+    written = BytesIO()
+    left_out = {"png": "Software", "pdf": "CreationDate"}[form]  # equal drawings give equal files
+    with rc_context({"pdf.fonttype": 42}):  # TrueType: programs can search and edit the text
+        figure.savefig(
+            written, format=form, dpi=DPI, metadata={left_out: None}, facecolor="#ffffff"
+        )
+    return written.getvalue()
 
 
 def _add(axes: Any, marks: Iterable[Line | Text]) -> None:
     from matplotlib.patches import Polygon
-    from matplotlib.patheffects import withStroke
 
+    # an outline, as in the SVG, would turn the text of a PDF into shapes
+    background = {"facecolor": "#ffffff", "alpha": 0.7, "linewidth": 0, "pad": 0.3}
     for order, mark in enumerate(marks):
         if isinstance(mark, Text):
             axes.text(
@@ -168,11 +179,12 @@ def _add(axes: Any, marks: Iterable[Line | Text]) -> None:
                 printable(mark.text),
                 fontsize=NARROWER * mark.size,
                 color=mark.fill,
+                family="DejaVu Sans",  # comes with matplotlib
                 ha={"start": "left", "middle": "center", "end": "right"}[mark.anchor],
                 va="baseline",
                 fontweight="bold" if mark.is_bold else "normal",
                 parse_math=False,
-                path_effects=[withStroke(linewidth=2, foreground="#ffffff")],
+                bbox=background,
                 zorder=order,
             )
         else:

@@ -129,7 +129,7 @@ def volumes(net: Net) -> list[Volume]:
     steps = list(_steps(net))
     number = graph.columns.number if graph.columns else 1
     split = {name for name, part in parts(graph).items() if part.makes} if number > 1 else set()
-    exchanging = {name: "" for name in exchanging_stages(graph)}
+    exchanging = set(exchanging_stages(graph))
     row_of = {name: row.label for row in graph.rows.values() for name in row.stages}
 
     first = graph.stage(graph.inputs[0])
@@ -175,9 +175,7 @@ def _steps(net: Net) -> Iterator[_Step]:
     """Yield the stages of a net in order, and rows of branches as one step."""
     graph = net.graph
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise _no_chain(
-            net, f"it has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
-        )
+        raise _no_chain(net, f"it has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs")
     before = graph.inputs[0]
     for row in graph.rows.values():
         if row.is_inner or row.head:

@@ -14,26 +14,35 @@ from functools import cached_property
 from itertools import accumulate
 from math import sqrt
 
+from netspec.files.kinds import PDF, PNG, SVG
+from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.net import Net
+from netspec.views.base_drawing import BaseDrawing
 from netspec.views.drawing import FILLS, INK, LINE, QUIET, grouped
-from netspec.views.marks import Group, Line, Picture, Point, Text, width_of
+from netspec.views.marks import Group, Line, Picture, Point, Text, as_image, as_svg, width_of
 from netspec.views.volumes import Volume, volumes
 
-UNIT = 7.0
-"""Length in points of a height or width of 1; that of n is sqrt(n) times as large."""
-CHANNELS = 5.0
-"""The same of channels, if the page is wide enough; they are drawn shorter if it is not."""
-FEWEST = 1.2
-"""The smallest length that is used for them."""
-NEURONS = 2.6
-"""The same of the elements of a vector, which is drawn as a bar."""
-BACK = (0.5, -0.35)
+FORMS = {"svg": SVG, "png": PNG, "pdf": PDF}
+
+SCALES = (
+    *((7.0 * scale, 5.0 * scale) for scale in (2.0, 1.8, 1.6, 1.4, 1.2)),
+    *((7.0, channels / 10) for channels in range(50, 10, -2)),
+    *((unit / 10, 1.0) for unit in range(68, 48, -2)),
+)
+"""Lengths in points of a height or width of 1, and of one channel; a size of n is sqrt(n) times as
+long.  The first pair that fits on the page is used, or the last."""
+NEURON = 0.3
+"""Length of one element of a vector, as a part of that of a height of 1."""
+BACK = (0.4, -0.32)
 """Where a length of 1 of the width goes."""
 BAR = (7.0, 16.0)
 """Width of a bar, and the length that goes back, in points."""
-PAGE = 800.0
-"""Width of A4 in landscape without its margins, in points."""
+PAGE = (842.0, 560.0)
+"""Largest width and height in points: the width is that of A4 in landscape."""
+
+NARROW = 100
+"""Characters per line of the title."""
 
 LARGE, NORMAL, SMALL = 14.0, 8.5, 7.5
 MARGIN, GAP, LINE_HEIGHT = 16.0, 20.0, 9.0
@@ -49,6 +58,7 @@ class Box:
 
     volume: Volume
     unit: float
+    channel: float
     column: int = 0
     x: float = 0.0
     y: float = 0.0
@@ -60,18 +70,18 @@ class Box:
     @cached_property
     def right(self) -> float:
         """Length of its channels."""
-        return BAR[0] if self.is_bar else self.unit * sqrt(self.volume.shape.channels)
+        return BAR[0] if self.is_bar else self.channel * sqrt(self.volume.shape.channels)
 
     @cached_property
     def down(self) -> float:
         """Length of its height."""
         size = self.volume.shape[0]
-        return (NEURONS if self.is_bar else UNIT) * sqrt(size)
+        return self.unit * (NEURON if self.is_bar else 1.0) * sqrt(size)
 
     @cached_property
     def back(self) -> Point:
         """Offset of its back from its front."""
-        length = BAR[1] if self.is_bar else UNIT * sqrt(self.volume.shape[1])
+        length = BAR[1] if self.is_bar else self.unit * sqrt(self.volume.shape[1])
         return BACK[0] * length, BACK[1] * length
 
     def at(self, channel: float, row: float, column: float) -> Point:
@@ -104,14 +114,34 @@ class Box:
         return max(width_of(str(size), SMALL) for size in self.volume.shape[:2])
 
 
-def picture(net: Net) -> Picture:
-    """Return the drawing of a net's volumes.
+class Volumes(BaseDrawing):
+    """The layers of a net as boxes in proportion, with their kernels; a notebook shows it.
+
+    Args:
+        net: A net whose rows are a chain. Auxiliary heads are not drawn.
 
     Raises:
         SpecError: The net has symbols.
         DataError: The rows of the net are not a chain.
     """
-    return _Layout(net).picture()
+
+    forms = FORMS
+
+    def __init__(self, net: Net) -> None:
+        super().__init__(net)
+        self.picture = _Layout(net).picture()
+
+    def rendered(self, form: str) -> bytes:
+        """Return the drawing as the content of a file of a form.
+
+        Raises:
+            DataError: The form is not SVG, and matplotlib is not installed.
+        """
+        return as_svg(self.picture).encode() if form == "svg" else as_image(self.picture, form)
+
+    def __repr__(self) -> str:
+        number = sum(group.kind == "volume" for group in self.picture.groups)
+        return f"<Drawing of {self.net.name}, {counted(number, 'volume')}>"
 
 
 class _Layout:
@@ -120,18 +150,17 @@ class _Layout:
         self.volumes = volumes(net)
         self.columns = max(volume.columns for volume in self.volumes)
         self.title = list(_title(net))
-        unit = CHANNELS
-        self._place(unit)
-        while self.width > PAGE and unit > FEWEST:
-            unit = max(FEWEST, unit - 0.2)
-            self._place(unit)
+        for unit, channel in SCALES:
+            self._place(unit, channel)
+            if self.width <= PAGE[0] and self.height <= PAGE[1]:
+                break
 
-    # ---------------------------------------------------------------------------------------- places
+    # -------------------------------------------------------------------------------------- places
 
-    def _place(self, unit: float) -> None:
+    def _place(self, unit: float, channel: float) -> None:
         """Place the boxes of each volume from left to right, and columns above each other."""
         self.boxes = [
-            [Box(volume, unit, column) for column in range(volume.columns)]
+            [Box(volume, unit, channel, column) for column in range(volume.columns)]
             for volume in self.volumes
         ]
         split = [boxes[0] for boxes in self.boxes if len(boxes) > 1]
@@ -147,7 +176,7 @@ class _Layout:
         self.baseline = self.start + body + LINE_HEIGHT
         self._place_across()
         words = max(len(volume.words) for volume in self.volumes)
-        self.height = self.baseline + LINE_HEIGHT * (words + 2) + MARGIN
+        self.height = self.baseline + LINE_HEIGHT * words + MARGIN
 
     def _place_across(self) -> None:
         first = self.boxes[0][0]
@@ -186,7 +215,7 @@ class _Layout:
         """Return the x in the middle between the fronts of two volumes."""
         return (before.x + before.right + box.x) / 2
 
-    # ----------------------------------------------------------------------------------------- marks
+    # --------------------------------------------------------------------------------------- marks
 
     def picture(self) -> Picture:
         groups = [Group(kind="title", title=self.net.name, marks=tuple(self.title))]
@@ -253,19 +282,14 @@ class _Layout:
         yield Group(kind="captions", title="rows and operators", marks=tuple(texts))
         first = next((boxes for boxes in self.boxes if len(boxes) > 1), [])
         names = tuple(
-            Text(
-                at=(box.x, min(other[i].top for other in self.boxes if len(other) > 1) - 4),
-                text=f"column {i + 1}",
-                size=SMALL,
-                fill=QUIET,
-                anchor="start",
-            )
-            for i, box in enumerate(first)
+            Text(at=(box.x, box.top - 4), text=text, size=SMALL, fill=QUIET, anchor="start")
+            for box in first
+            for text in [f"column {box.column + 1}"]
         )
         if names:
             yield Group(kind="columns", title="columns", marks=names)
 
-    # ----------------------------------------------------------------------------------------- links
+    # --------------------------------------------------------------------------------------- links
 
     def _links(self, before: Sequence[Box], boxes: Sequence[Box]) -> Iterator[Group]:
         """Yield the kernels and lines from one volume to the next, of each pair of columns.
@@ -354,16 +378,13 @@ def _described(volume: Volume) -> str:
 
 def _title(net: Net) -> Iterator[Text]:
     totals = net.totals
-    lines = [
-        *textwrap.wrap(printable(net.title), 100),
-        f"{grouped(totals.parameters)} parameters, "
-        f"{grouped(totals.macs)} multiply-accumulates per image; "
-        "lengths grow with the square root of sizes",
-    ]
+    counts = f"{grouped(totals.parameters)} parameters, {grouped(totals.macs)} multiply-accumulates"
+    scale = "lengths are proportional to the square roots of sizes"
+    if net.graph.columns is not None and net.graph.columns.number > 1:
+        scale += "; columns exchange channels along orange lines"
+    lines = [*textwrap.wrap(printable(net.title), NARROW), f"{counts} per image", scale]
     y = MARGIN + LARGE / 2
-    yield Text(
-        at=(MARGIN, y), text=net.name, size=LARGE, fill=INK, anchor="start", is_bold=True
-    )
+    yield Text(at=(MARGIN, y), text=net.name, size=LARGE, fill=INK, anchor="start", is_bold=True)
     for line, text in enumerate(lines, 1):
         at = MARGIN, y + 3 + line * (LINE_HEIGHT + 0.5)
         yield Text(at=at, text=text, size=SMALL, fill=QUIET, anchor="start")
