@@ -89,6 +89,11 @@ def parts(graph: Graph) -> dict[str, Parts]:
     return by_stage
 
 
+def column_count(graph: Graph) -> int:
+    """Return the number of columns of a net; it is 1 for a net without columns."""
+    return 1 if graph.columns is None else graph.columns.number
+
+
 def exchanging(graph: Graph) -> list[str]:
     """Return the labels of the rows where columns exchange channels."""
     rows = {name: row.label for row in graph.rows.values() for name in row.stages}
@@ -101,7 +106,7 @@ def exchanging_stages(graph: Graph) -> list[str]:
     They are the stages that read all channels of a split map, and those whose split value is an
     output of the net or of a head.
     """
-    if graph.columns is None or graph.columns.number == 1:
+    if column_count(graph) == 1:
         return []
     by_stage = parts(graph)
     ends = {*graph.outputs, *(head.output for head in graph.heads.values())}

@@ -12,12 +12,14 @@ from netspec.errors import DataError
 from netspec.files.kinds import DOT, PDF, PNG, SVG
 from netspec.files.reading import reason_of
 from netspec.ir.arguments import choice
+from netspec.ir.columns import column_count
 from netspec.ir.ops import OPERATORS
 from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.net import Net
 from netspec.views.base_drawing import BaseDrawing
-from netspec.views.boxes import Box, Cluster, Contents, End, Fork, Item, Size
+from netspec.views.boxes import Box, Cluster, Contents, Edge, End, Fork, Item, Size
+from netspec.views.lanes import Lanes
 from netspec.views.operator_text import short_text
 
 FORMS = {"svg": SVG, "png": PNG, "pdf": PDF, "dot": DOT}
@@ -48,6 +50,8 @@ GRAPH = FONT | {"labelloc": "t", "ranksep": "0.28", "nodesep": "0.2", "pad": "0.
 NODE = FONT | LINES | {"shape": "box", "style": "filled,rounded", "margin": "0.1,0.04"}
 NODE |= {"height": "0.3", "width": "0.6"}
 EDGE = FONT | LINES | {"fontsize": f"{SMALL}", "fontcolor": QUIET, "arrowsize": "0.6"}
+EXCHANGE = {"color": "#bc4c00", "style": "dashed", "weight": "0"}
+"""An edge between columns; its colour is that of a drawing of volumes."""
 CLUSTER = {"style": "filled,rounded", "color": "#c9ced4", "fillcolor": "#f6f8fa"}
 HEAD = {"style": "filled,rounded,dashed", "color": "#b08800", "fillcolor": "#fffdf5"}
 HEAD |= {"labelloc": "b"}  # the edge into a head comes from the side, over its upper corner
@@ -152,6 +156,7 @@ class _Painter:
     def __init__(self, net: Net) -> None:
         self.heads = net.graph.heads
         self.contents = Contents(net.graph)
+        self.lanes = Lanes(net.graph, self.contents)
         self.items_of: dict[str, list[Cluster | Item]] = {"": []}
         for item in self.contents.items.values():
             self._items_of(item.cluster).append(item)
@@ -166,15 +171,30 @@ class _Painter:
 
     def draw(self, digraph: graphviz.Digraph) -> None:
         self._draw_cluster("", digraph)
-        for tail, head, size, weight, is_seen in self.contents.edges:
-            look = {"weight": f"{weight}"}
-            if size:
-                look["label"] = graphviz.escape(f"  {size}  ")
-            if not is_seen:
-                look["style"] = "invis"
-            elif isinstance(self.contents.items[head], Fork | Size):
-                look["arrowhead"] = "none"
-            digraph.edge(node_id(tail), node_id(head), **look)
+        for edge in self.contents.edges:
+            self._draw_edge(edge, digraph)
+
+    def _draw_edge(self, edge: Edge, digraph: graphviz.Digraph) -> None:
+        """Draw an edge, between several columns as one edge per pair of lanes that it connects."""
+        look = {"weight": f"{edge.weight}"}
+        if edge.size:
+            tail = self.contents.items[edge.tail]
+            assert isinstance(tail, Box)
+            size = self.lanes.shape(tail.name, tail.shape)
+            look["label"] = graphviz.escape(f"  {size}  ")
+        if not edge.is_seen:
+            look["style"] = "invis"
+        elif isinstance(self.contents.items[edge.head], Fork | Size):
+            look["arrowhead"] = "none"
+        for way in self.lanes.ways(edge.tail, edge.head):
+            ends = self._node(edge.tail, way.tail), self._node(edge.head, way.head)
+            # an exchange does not change the places of lanes, and the edge in a lane has the size
+            crossing = EXCHANGE | {"label": ""} if way.is_exchange else {}
+            digraph.edge(*ends, **look | crossing)
+
+    def _node(self, name: str, lane: int) -> str:
+        """Return the name of the node of a lane of an item."""
+        return node_id(name if self.lanes.of(name) == 1 else f"{name} of column {lane + 1}")
 
     def _draw_cluster(self, name: str, digraph: graphviz.Digraph) -> None:
         for item in self.items_of[name]:
@@ -183,15 +203,35 @@ class _Painter:
                     look = HEAD if item.name in self.heads else CLUSTER
                     inner.attr(label=self._cluster_label(item), labeljust="l", margin="18", **look)
                     self._draw_cluster(item.name, inner)
-            elif isinstance(item, Box):
-                digraph.node(node_id(item.name), _box_label(item), fillcolor=FILLS[item.kind])
             elif isinstance(item, End):
                 label = stacked(bold(item.label), plain(str(item.shape)))
                 digraph.node(node_id(item.name), label, fillcolor="#ffffff")
-            elif isinstance(item, Size):
-                digraph.node(node_id(item.name), graphviz.escape(str(item.shape)), **SIZE)
             else:
-                digraph.node(node_id(item.name), "", **FORK)
+                for lane in range(self.lanes.of(item.name)):
+                    self._draw_lane(item, lane, digraph)
+
+    def _draw_lane(self, item: Box | Fork | Size, lane: int, digraph: graphviz.Digraph) -> None:
+        """Draw the node of an item, or of what one column computes of it."""
+        node = self._node(item.name, lane)
+        if isinstance(item, Box):
+            digraph.node(node, self._box_label(item, lane), fillcolor=FILLS[item.kind])
+        elif isinstance(item, Size):
+            shape = self.lanes.shape(item.name, item.shape)
+            digraph.node(node, graphviz.escape(str(shape)), **SIZE)
+        else:
+            digraph.node(node, "", **FORK)
+
+    def _box_label(self, box: Box, lane: int) -> str:
+        first, *others = box.stages
+        if box.kind == "input":
+            return stacked(bold(first.name), plain(str(box.shape)))
+        lines = [bold(box.label)] if box.label else []
+        if self.lanes.of(box.name) > 1:
+            lines.append(small(f"column {lane + 1}"))
+        lines.append(plain(short_text(self.lanes.operator(box.name, first.op))))
+        if others:
+            lines.append(small(" | ".join(short_text(stage.op) for stage in others)))
+        return stacked(*lines)
 
     def _cluster_label(self, cluster: Cluster) -> str:
         if cluster.name in self.heads:
@@ -212,24 +252,15 @@ def _title(net: Net) -> str:
     totals, with_heads = net.totals, net.totals_with_heads
     heads = with_heads.parameters - totals.parameters
     apart = f" (and {grouped(heads)} in heads)" if heads else ""
+    is_split = column_count(net.graph) > 1
     return stacked(
         f'<FONT POINT-SIZE="{LARGE}">{bold(net.name)}</FONT>',
         *map(plain, textwrap.wrap(printable(net.title), NARROW)),
         f"{grouped(totals.parameters)} parameters{apart}",
         f"{grouped(totals.macs)} multiply-accumulates per image",
+        *([small("columns exchange channels along dashed lines")] if is_split else []),
         "&#160;",
     )
-
-
-def _box_label(box: Box) -> str:
-    first, *others = box.stages
-    if box.kind == "input":
-        return stacked(bold(first.name), plain(str(box.shape)))
-    lines = [bold(box.label)] if box.label else []
-    lines.append(plain(short_text(first.op)))
-    if others:
-        lines.append(small(" | ".join(short_text(stage.op) for stage in others)))
-    return stacked(*lines)
 
 
 def stacked(*lines: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netspec.errors import DataError
-from netspec.ir.columns import exchanging_stages, parts
+from netspec.ir.columns import column_count, exchanging_stages, parts
 from netspec.ir.graph import Graph, Row, Stage
 from netspec.ir.operator import WindowOperator
 from netspec.ir.ops.concat import Concat
@@ -127,7 +127,7 @@ def volumes(net: Net) -> list[Volume]:
     net.require_numbers()
     graph = net.graph
     steps = list(_steps(net))
-    number = graph.columns.number if graph.columns else 1
+    number = column_count(graph)
     split = {name for name, part in parts(graph).items() if part.makes} if number > 1 else set()
     exchanging = set(exchanging_stages(graph))
     row_of = {name: row.label for row in graph.rows.values() for name in row.stages}

@@ -15,11 +15,12 @@ from itertools import accumulate
 from math import sqrt
 
 from netspec.files.kinds import PDF, PNG, SVG
+from netspec.ir.columns import column_count
 from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.net import Net
 from netspec.views.base_drawing import BaseDrawing
-from netspec.views.drawing import FILLS, INK, LINE, QUIET, grouped
+from netspec.views.drawing import EXCHANGE, FILLS, INK, LINE, QUIET, grouped
 from netspec.views.marks import Group, Line, Picture, Point, Text, as_image, as_svg, width_of
 from netspec.views.volumes import Volume, volumes
 
@@ -28,7 +29,7 @@ FORMS = {"svg": SVG, "png": PNG, "pdf": PDF}
 SCALES = (
     *((7.0 * scale, 5.0 * scale) for scale in (2.0, 1.8, 1.6, 1.4, 1.2)),
     *((7.0, channels / 10) for channels in range(50, 10, -2)),
-    *((unit / 10, 1.0) for unit in range(68, 48, -2)),
+    *((unit / 10, 1.0) for unit in range(68, 42, -2)),
 )
 """Lengths in points of a height or width of 1, and of one channel; a size of n is sqrt(n) times as
 long.  The first pair that fits on the page is used, or the last."""
@@ -44,9 +45,9 @@ PAGE = (842.0, 560.0)
 NARROW = 100
 """Characters per line of the title."""
 
-LARGE, NORMAL, SMALL = 14.0, 8.5, 7.5
-MARGIN, GAP, LINE_HEIGHT = 16.0, 20.0, 9.0
-KERNEL, CROSSING = "#0550ae", "#bc4c00"
+LARGE, NORMAL, SMALL = 14.0, 8.5, 8.0
+MARGIN, GAP, LINE_HEIGHT = 16.0, 18.0, 9.5
+KERNEL, CROSSING = "#0550ae", EXCHANGE["color"]
 MODULE = "#fdf0d5"
 SHADES = (1.0, 0.55, 0.3)
 """Opacities of the front, the top and the right side."""
@@ -185,7 +186,7 @@ class _Layout:
         for before, boxes in zip([[], *self.boxes], self.boxes, strict=False):
             label = width_of(boxes[0].volume.row, NORMAL) / 2
             if before:
-                x = before[0].end + max(GAP, boxes[0].text_width + 7)
+                x = before[0].end + max(GAP, boxes[0].text_width + 5)
                 middle = before[0].x + before[0].right / 2
                 x = max(x, middle + self._label(before) + label + 4 - boxes[0].right / 2)
                 # the words are centred between two volumes, and must not touch those before them
@@ -380,7 +381,7 @@ def _title(net: Net) -> Iterator[Text]:
     totals = net.totals
     counts = f"{grouped(totals.parameters)} parameters, {grouped(totals.macs)} multiply-accumulates"
     scale = "lengths are proportional to the square roots of sizes"
-    if net.graph.columns is not None and net.graph.columns.number > 1:
+    if column_count(net.graph) > 1:
         scale += "; columns exchange channels along orange lines"
     lines = [*textwrap.wrap(printable(net.title), NARROW), f"{counts} per image", scale]
     y = MARGIN + LARGE / 2
