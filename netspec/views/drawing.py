@@ -194,7 +194,8 @@ class _Painter:
 
     def _node(self, name: str, lane: int) -> str:
         """Return the name of the node of a lane of an item."""
-        return node_id(name if self.lanes.of(name) == 1 else f"{name} of column {lane + 1}")
+        # names of items do not have a %, which node_id replaces
+        return node_id(name) + (f"%column{lane + 1}" if self.lanes.of(name) > 1 else "")
 
     def _draw_cluster(self, name: str, digraph: graphviz.Digraph) -> None:
         for item in self.items_of[name]:

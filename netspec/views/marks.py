@@ -9,7 +9,6 @@ from io import BytesIO
 from typing import Any
 
 from netspec.language.diagnostics import printable
-from netspec.views.bench_chart import require_matplotlib
 
 DPI = 200
 """Dots per inch of a PNG."""
@@ -100,7 +99,8 @@ def _svg_lines(picture: Picture) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="{height}pt" '
-        f'viewBox="0 0 {width} {height}" role="img" font-family="{FAMILY}">'
+        f'viewBox="0 0 {width} {height}" role="img" font-family="{FAMILY}" '
+        'stroke-linejoin="round">'
     )
     yield f"<title>{_escaped(picture.title)}</title>"
     yield f'<rect width="{width}" height="{height}" fill="#ffffff"/>'
@@ -118,7 +118,7 @@ def _svg_mark(mark: Line | Text) -> str:
         bold = ' font-weight="bold"' if mark.is_bold else ""
         return (
             f'<text x="{x}" y="{y}" font-size="{_number(mark.size)}" text-anchor="{mark.anchor}" '
-            f'fill="{mark.fill}"{bold} stroke="#ffffff" stroke-width="2" stroke-linejoin="round" '
+            f'fill="{mark.fill}"{bold} stroke="#ffffff" stroke-width="2" '
             f'paint-order="stroke">{_escaped(mark.text)}</text>'
         )
     points = " ".join(f"{_number(x)},{_number(y)}" for x, y in mark.points)
@@ -127,7 +127,7 @@ def _svg_mark(mark: Line | Text) -> str:
     return (
         f'<{"polygon" if mark.is_closed else "polyline"} points="{points}" '
         f'fill="{mark.fill or "none"}"{opacity} stroke="{mark.stroke}" '
-        f'stroke-width="{_number(mark.width)}" stroke-linejoin="round"{dashed}/>'
+        f'stroke-width="{_number(mark.width)}"{dashed}/>'
     )
 
 
@@ -148,6 +148,8 @@ def as_image(picture: Picture, form: str) -> bytes:
     Raises:
         DataError: matplotlib is not installed.
     """
+    from netspec.views.bench_chart import require_matplotlib
+
     require_matplotlib()
     from matplotlib import rc_context
     from matplotlib.figure import Figure

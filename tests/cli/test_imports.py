@@ -41,6 +41,7 @@ COMMANDS = {
     "document lenet5": FRONT,
     "diff lenet5 lenet5_rbf": FRONT,
     "draw lenet5 -o TMP/a.svg": FRONT,
+    "draw alexnet --style volumes -o TMP/b.svg": FRONT,
     "fmt --check TMP/a.net": FRONT,
     "explain NS101": FRONT,
     "ops conv": FRONT,
