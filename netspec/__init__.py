@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from netspec.views.draw import draw
     from netspec.views.drawing import Drawing
     from netspec.views.operators import OperatorPage, ops
-    from netspec.views.volumes_layout import Volumes
+    from netspec.views.volumes_drawing import Volumes
 
 sys.meta_path.insert(0, Finder())
 
@@ -161,7 +161,7 @@ _MODULES = {
     "SpecError": "netspec.language.diagnostics",
     "SpecWarning": "netspec.language.diagnostics",
     "TableRow": "netspec.ir.rows",
-    "Volumes": "netspec.views.volumes_layout",
+    "Volumes": "netspec.views.volumes_drawing",
     "bench": "netspec.timing.bench",
     "bench_layers": "netspec.timing.bench",
     "bundled": "netspec.language.read",

@@ -11,7 +11,7 @@ from netspec.language.definitions import Setting
 from netspec.net import Net, Spec, net_of
 from netspec.views.base_drawing import BaseDrawing
 from netspec.views.drawing import Drawing
-from netspec.views.volumes_layout import Volumes
+from netspec.views.volumes_drawing import Volumes
 
 STYLES: Mapping[str, type[BaseDrawing]] = {"graph": Drawing, "volumes": Volumes}
 """The styles of drawings."""

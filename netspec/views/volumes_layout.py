@@ -1,4 +1,4 @@
-"""The places of volumes on a page: boxes in oblique projection, kernels, and lines between them.
+"""The places of volumes on a page: boxes in oblique projection, in one or more strips.
 
 Channels go to the right, the height goes down, and the width goes back, which is to the upper right
 (as in AlexNet's Figure 2).  A length is proportional to the square root of its size, so that 3 and
@@ -7,24 +7,14 @@ Channels go to the right, the height goes down, and the width goes back, which i
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import pairwise
 from math import sqrt
 
-from netspec.files.kinds import PDF, PNG, SVG
-from netspec.ir.columns import column_count
-from netspec.ir.words import counted
-from netspec.language.diagnostics import printable
-from netspec.net import Net
-from netspec.views.base_drawing import BaseDrawing
-from netspec.views.drawing import EXCHANGE, FILLS, INK, LINE, QUIET, grouped
-from netspec.views.marks import Group, Line, Picture, Point, Text, as_image, as_svg, width_of
-from netspec.views.volumes import Volume, volumes
-
-FORMS = {"svg": SVG, "png": PNG, "pdf": PDF}
+from netspec.views.marks import Point, width_of
+from netspec.views.volumes import Volume
 
 SCALES = (
     *((7.0 * scale, 5.0 * scale) for scale in (2.0, 1.8, 1.6, 1.4, 1.2)),
@@ -42,15 +32,9 @@ BAR = (7.0, 16.0)
 PAGE = (842.0, 560.0)
 """Largest width and height in points: the width is that of A4 in landscape."""
 
-NARROW = 100
-"""Characters per line of the title."""
-
-LARGE, NORMAL, SMALL = 14.0, 8.5, 8.0
+NORMAL, SMALL = 8.5, 8.0
+"""Sizes of text in points: labels of rows, and all others."""
 MARGIN, GAP, LINE_HEIGHT = 16.0, 18.0, 9.5
-KERNEL, CROSSING = "#0550ae", EXCHANGE["color"]
-MODULE = "#fdf0d5"
-SHADES = (1.0, 0.55, 0.3)
-"""Opacities of the front, the top and the right side."""
 
 
 @dataclass
@@ -115,277 +99,93 @@ class Box:
         return max(width_of(str(size), SMALL) for size in self.volume.shape[:2])
 
 
-class Volumes(BaseDrawing):
-    """The layers of a net as boxes in proportion, with their kernels; a notebook shows it.
+class Strip:
+    """Volumes from left to right, their columns above each other.
 
     Args:
-        net: A net whose rows are a chain. Auxiliary heads are not drawn.
-
-    Raises:
-        SpecError: The net has symbols.
-        DataError: The rows of the net are not a chain.
+        volumes: The volumes.
+        columns: The number of columns of the net.
+        scale: A pair of :data:`SCALES`.
+        top: The y of its upper edge.
     """
 
-    forms = FORMS
-
-    def __init__(self, net: Net) -> None:
-        super().__init__(net)
-        self.picture = _Layout(net).picture()
-
-    def rendered(self, form: str) -> bytes:
-        """Return the drawing as the content of a file of a form.
-
-        Raises:
-            DataError: The form is not SVG, and matplotlib is not installed.
-        """
-        return as_svg(self.picture).encode() if form == "svg" else as_image(self.picture, form)
-
-    def __repr__(self) -> str:
-        number = sum(group.kind == "volume" for group in self.picture.groups)
-        return f"<Drawing of {self.net.name}, {counted(number, 'volume')}>"
-
-
-class _Layout:
-    def __init__(self, net: Net) -> None:
-        self.net = net
-        self.volumes = volumes(net)
-        self.columns = max(volume.columns for volume in self.volumes)
-        self.title = list(_title(net))
-        for unit, channel in SCALES:
-            self._place(unit, channel)
-            if self.width <= PAGE[0] and self.height <= PAGE[1]:
-                break
-
-    # -------------------------------------------------------------------------------------- places
-
-    def _place(self, unit: float, channel: float) -> None:
-        """Place the boxes of each volume from left to right, and columns above each other."""
+    def __init__(
+        self, volumes: Sequence[Volume], columns: int, scale: tuple[float, float], top: float
+    ) -> None:
         self.boxes = [
-            [Box(volume, unit, channel, column) for column in range(volume.columns)]
-            for volume in self.volumes
+            [Box(volume, *scale, column) for column in range(volume.columns)] for volume in volumes
         ]
         split = [boxes[0] for boxes in self.boxes if len(boxes) > 1]
         whole = [boxes[0] for boxes in self.boxes if len(boxes) == 1]
         lane = max((box.bottom - box.top for box in split), default=0.0) + 3 * LINE_HEIGHT
         tall = max((box.bottom - box.top for box in whole), default=0.0) + 2 * LINE_HEIGHT
-        body = max(self.columns * lane if split else 0.0, tall)
-        self.start = MARGIN + LINE_HEIGHT * (len(self.title) + 1.5)
+        body = max(columns * lane if split else 0.0, tall)
         for boxes in self.boxes:
             for box in boxes:
                 place = (box.column + 0.5) / len(boxes) - 0.5
-                box.y = self.start + body / 2 + place * self.columns * lane
-        self.baseline = self.start + body + LINE_HEIGHT
-        self._place_across()
-        words = max(len(volume.words) for volume in self.volumes)
-        self.height = self.baseline + LINE_HEIGHT * words + MARGIN
+                box.y = top + body / 2 + place * columns * lane
+        self.baseline = top + body + LINE_HEIGHT
+        """The y of the labels of rows; words are below it."""
+        self.bottom = self.baseline + LINE_HEIGHT * max(len(volume.words) for volume in volumes)
+        self.right = self._place_across()
 
-    def _place_across(self) -> None:
-        first = self.boxes[0][0]
-        x = MARGIN + first.text_width + 4
+    def _place_across(self) -> float:
+        """Place the boxes from left to right without overlaps of texts; return the right end."""
+        first = self.boxes[0]
+        x = max(MARGIN + first[0].text_width + 4, MARGIN + _label(first) - first[0].right / 2)
+        _move(first, x)
         end_of_words = 0.0
-        for before, boxes in zip([[], *self.boxes], self.boxes, strict=False):
-            label = width_of(boxes[0].volume.row, NORMAL) / 2
-            if before:
-                x = before[0].end + max(GAP, boxes[0].text_width + 5)
-                middle = before[0].x + before[0].right / 2
-                x = max(x, middle + self._label(before) + label + 4 - boxes[0].right / 2)
-                # the words are centred between two volumes, and must not touch those before them
-                words = self._words_width(boxes[0].volume)
-                x = max(x, 2 * (end_of_words + 3 + words / 2) - (before[0].x + before[0].right))
-            else:
-                x = max(x, MARGIN + label - boxes[0].right / 2)
-            for box in boxes:
-                box.x = x
-            if before and boxes[0].volume.words:
-                middle = self._between(before[0], boxes[0])
-                end_of_words = middle + self._words_width(boxes[0].volume) / 2
+        for before, boxes in pairwise(self.boxes):
+            box, last = boxes[0], before[0]
+            x = last.end + max(GAP, box.text_width + 5)
+            middle = last.x + last.right / 2
+            x = max(x, middle + _label(before) + _label(boxes) + 4 - box.right / 2)
+            # the words are centred between two volumes, and must not touch those before them
+            words = max((width_of(word, SMALL) for word in box.volume.words), default=0.0) / 2
+            x = max(x, 2 * (end_of_words + 3 + words) - (last.x + last.right))
+            _move(boxes, x)
+            if words:
+                end_of_words = between(last, box) + words
         last = self.boxes[-1][0]
-        label = last.x + last.right / 2 + width_of(last.volume.row, NORMAL) / 2
-        titles = max(MARGIN + width_of(text.text, text.size) for text in self.title)
-        self.width = max(last.end, label, end_of_words, titles) + MARGIN
-
-    def _label(self, boxes: Sequence[Box]) -> float:
-        return width_of(boxes[0].volume.row, NORMAL) / 2
-
-    @staticmethod
-    def _words_width(volume: Volume) -> float:
-        return max((width_of(word, SMALL) for word in volume.words), default=0.0)
-
-    @staticmethod
-    def _between(before: Box, box: Box) -> float:
-        """Return the x in the middle between the fronts of two volumes."""
-        return (before.x + before.right + box.x) / 2
-
-    # --------------------------------------------------------------------------------------- marks
-
-    def picture(self) -> Picture:
-        groups = [Group(kind="title", title=self.net.name, marks=tuple(self.title))]
-        groups += [self._volume(box) for boxes in self.boxes for box in boxes]
-        for before, boxes in zip(self.boxes, self.boxes[1:], strict=False):
-            groups += self._links(before, boxes)
-        groups += [self._sizes(box) for boxes in self.boxes for box in boxes]
-        groups += self._captions()
-        shown = f"The layers of {self.net.name} as volumes"
-        return Picture(shown, self.width, self.height, tuple(groups))
-
-    def _volume(self, box: Box) -> Group:
-        fill = MODULE if box.volume.kind == "module" else FILLS[box.volume.kind]
-        if box.volume.kind == "input":
-            fill = "#eef1f4"
-        sides = [
-            (SHADES[1], ((0, 0, 0), (1, 0, 0), (1, 0, 1), (0, 0, 1))),
-            (SHADES[2], ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 0, 1))),
-            (SHADES[0], ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0))),
-        ]
-        marks = [
-            Line(
-                points=tuple(box.at(*corner) for corner in corners),
-                stroke=LINE,
-                fill=fill,
-                opacity=opacity,
-                is_closed=True,
-            )
-            for opacity, corners in sides
-        ]
-        for part in list(accumulate(box.volume.slices))[:-1]:  # where the next branch begins
-            share = part / box.volume.shape.channels
-            edge = tuple(box.at(share, *corner) for corner in ((1, 0), (0, 0), (0, 1)))
-            marks.append(Line(points=edge, stroke=LINE, width=0.4))
-        return Group(
-            kind="volume", title=_described(box.volume), marks=tuple(marks), data=self._data(box)
-        )
-
-    def _data(self, box: Box) -> dict[str, str]:
-        data = {"row": box.volume.row, "shape": str(box.volume.shape)}
-        return data | ({"column": f"{box.column + 1}"} if box.volume.columns > 1 else {})
-
-    def _sizes(self, box: Box) -> Group:
-        """Return the sizes next to the edges of a volume."""
-        x, y = box.at(0.5, 1, 0)
-        texts = [_number(box.volume.shape[-1], (x, y + SMALL), "middle")]
-        if not box.is_bar:
-            height, width = box.volume.shape[:2]
-            left, low = box.at(0, 0.85, 0)
-            texts.append(_number(height, (left - 2, low + 2), "end"))
-            left, high = box.at(0, 0, 0.5)
-            texts.append(_number(width, (left - 2, high), "end"))
-        return Group(kind="sizes", title=_described(box.volume), marks=tuple(texts))
-
-    def _captions(self) -> Iterator[Group]:
-        texts = []
-        for before, boxes in zip([[], *self.boxes], self.boxes, strict=False):
-            box = boxes[0]
-            at = box.x + box.right / 2, self.baseline
-            texts.append(Text(at=at, text=box.volume.row, size=NORMAL, fill=INK, is_bold=True))
-            for line, word in enumerate(box.volume.words, 1):
-                at = self._between(before[0], box), self.baseline + line * LINE_HEIGHT
-                texts.append(Text(at=at, text=word, size=SMALL, fill=QUIET))
-        yield Group(kind="captions", title="rows and operators", marks=tuple(texts))
-        first = next((boxes for boxes in self.boxes if len(boxes) > 1), [])
-        names = tuple(
-            Text(at=(box.x, box.top - 4), text=text, size=SMALL, fill=QUIET, anchor="start")
-            for box in first
-            for text in [f"column {box.column + 1}"]
-        )
-        if names:
-            yield Group(kind="columns", title="columns", marks=names)
-
-    # --------------------------------------------------------------------------------------- links
-
-    def _links(self, before: Sequence[Box], boxes: Sequence[Box]) -> Iterator[Group]:
-        """Yield the kernels and lines from one volume to the next, of each pair of columns.
-
-        Columns exchange along the lines between two of them, and where they meet.
-        """
-        exchanges = boxes[0].volume.exchanges
-        for box in boxes:
-            for tail in before:
-                is_apart = len(before) > 1 and len(boxes) > 1 and tail.column != box.column
-                if is_apart and not exchanges:
-                    continue
-                is_crossing = bool(exchanges) and (is_apart or len(boxes) == 1)
-                spot = (box.column + 1) / (len(boxes) + 1) if len(before) == 1 else 0.5
-                lines = _lines(tail, box, spot, CROSSING if is_crossing else KERNEL, is_apart)
-                data = {"from": tail.volume.row, "to": box.volume.row}
-                if is_crossing:
-                    data["exchange"] = " ".join(exchanges)
-                shown = "columns exchange: " if is_crossing else ""
-                title = f"{shown}{tail.volume.row} to {box.volume.row}"
-                kind = "crossing" if is_crossing else "link"
-                yield Group(kind=kind, title=title, marks=tuple(lines), data=data)
+        return max(last.end, last.x + last.right / 2 + _label([last]), end_of_words)
 
 
-def _lines(tail: Box, box: Box, spot: float, colour: str, is_apart: bool) -> Iterator[Line | Text]:
-    """Yield the kernel in a volume, and the dashed lines from its corners to the next volume.
+def strips(volumes: Sequence[Volume], top: float) -> list[Strip]:
+    """Return the volumes in as few strips as fit on the page, as large as they fit.
+
+    Each strip but the first begins with the last volume of the one before it.
 
     Args:
-        tail: The volume before.
-        box: The volume that is computed.
-        spot: Where the kernel is, as a part of the height.
-        colour: Of the lines.
-        is_apart: The volumes are of two columns; the kernel is already drawn.
+        volumes: The volumes of a net.
+        top: The y of the upper edge of the first strip.
     """
-    kernel = box.volume.kernel
-    if kernel is None or tail.is_bar:
-        corners = [((1, 0, 1), (0, 0, 0)), ((1, 1, 0), (0, 1, 0))]
-        for one, other in corners:
-            yield _dashed(tail.at(*one), box.at(*other), colour)
-        return
-    height, width = tail.volume.shape[:2]
-    # roots of sizes are drawn: so are those of the kernel
-    down, back = min(1.0, sqrt(kernel.height / height)), min(1.0, sqrt(kernel.width / width))
-    deep = min(1.0, sqrt(kernel.channels / tail.volume.shape.channels))
-    top = min(max(spot - down / 2, 0.0), 1 - down)
-    near = (1 - back) / 2
-    front = [(top, near), (top + down, near), (top + down, near + back), (top, near + back)]
-    if not is_apart:
-        for a, b in ((front[0], front[1]), (front[0], front[3])):
-            points = [tail.at(1 - deep, *a), tail.at(1, *a), tail.at(1, *b), tail.at(1 - deep, *b)]
-            yield _pane(points, 0.1, 0.25)
-        yield _pane([tail.at(1, *corner) for corner in front], 0.35, 0.6)
-    point = box.at(0, 0.5, 0.5)
-    for corner in front if not is_apart else front[::2]:
-        yield _dashed(tail.at(1, *corner), point, colour)
-    if not is_apart:
-        (x, y), size = tail.at(1, top + down / 2, near), f"{kernel.height}"
-        yield Text(at=(x - 1.5, y + 2.5), text=size, size=SMALL, fill=KERNEL, anchor="end")
-        (x, y), size = tail.at(1, top + down, near + back / 2), f"{kernel.width}"
-        yield Text(at=(x + 1, y + 6), text=size, size=SMALL, fill=KERNEL, anchor="start")
+    columns = max(volume.columns for volume in volumes)
+    last = len(volumes) - 1
+    placed: list[Strip] = []
+    for number in range(1, last + 1):
+        ends = [round(i * last / number) for i in range(number + 1)]
+        for scale in SCALES:
+            placed = []
+            for start, end in pairwise(ends):
+                above = placed[-1].bottom + 2 * LINE_HEIGHT if placed else top
+                placed.append(Strip(volumes[start : end + 1], columns, scale, above))
+            is_narrow = max(strip.right for strip in placed) + MARGIN <= PAGE[0]
+            # a net that needs more than two strips is read on a screen, or on a higher page
+            if is_narrow and (placed[-1].bottom + MARGIN <= PAGE[1] or number > 2):
+                return placed
+    return placed
 
 
-def _pane(points: Sequence[Point], opacity: float, width: float) -> Line:
-    return Line(
-        points=tuple(points),
-        stroke=KERNEL,
-        fill=KERNEL,
-        opacity=opacity,
-        width=width,
-        is_closed=True,
-    )
+def between(before: Box, box: Box) -> float:
+    """Return the x in the middle between the fronts of two volumes."""
+    return (before.x + before.right + box.x) / 2
 
 
-def _dashed(start: Point, end: Point, colour: str) -> Line:
-    return Line(points=(start, end), stroke=colour, width=0.5, is_dashed=True)
+def _move(boxes: Sequence[Box], x: float) -> None:
+    for box in boxes:
+        box.x = x
 
 
-def _number(size: int, at: Point, anchor: str) -> Text:
-    return Text(at=at, text=str(size), size=SMALL, fill=INK, anchor=anchor)
-
-
-def _described(volume: Volume) -> str:
-    column = f" on each of {volume.columns} columns" if volume.columns > 1 else ""
-    return f"{volume.row}: {volume.shape}{column}"
-
-
-def _title(net: Net) -> Iterator[Text]:
-    totals = net.totals
-    counts = f"{grouped(totals.parameters)} parameters, {grouped(totals.macs)} multiply-accumulates"
-    scale = "lengths are proportional to the square roots of sizes"
-    if column_count(net.graph) > 1:
-        scale += "; columns exchange channels along orange lines"
-    lines = [*textwrap.wrap(printable(net.title), NARROW), f"{counts} per image", scale]
-    y = MARGIN + LARGE / 2
-    yield Text(at=(MARGIN, y), text=net.name, size=LARGE, fill=INK, anchor="start", is_bold=True)
-    for line, text in enumerate(lines, 1):
-        at = MARGIN, y + 3 + line * (LINE_HEIGHT + 0.5)
-        yield Text(at=at, text=text, size=SMALL, fill=QUIET, anchor="start")
+def _label(boxes: Sequence[Box]) -> float:
+    """Return half the width of the label of a row."""
+    return width_of(boxes[0].volume.row, NORMAL) / 2

@@ -13,12 +13,23 @@ from netspec import Net, loads
 from netspec.ir.columns import exchanging
 from netspec.views.marks import Group, Line, Text, width_of
 from netspec.views.volumes import volumes
-from netspec.views.volumes_layout import PAGE, Volumes
+from netspec.views.volumes_drawing import Volumes
+from netspec.views.volumes_layout import PAGE
 from tests.helpers import load_rows, loaded
 from tests.views.chains import chains
 
 SVG = "{http://www.w3.org/2000/svg}"
-OF_PAPERS = ("lenet5", "alexnet", "zfnet", "vgg16_3", "nin", "nin_imagenet", "googlenet")
+OF_PAPERS = (
+    "lenet5",
+    "alexnet",
+    "zfnet",
+    "vgg16_3",
+    "nin",
+    "nin_imagenet",
+    "googlenet",
+    "vgg19",
+    "resnet50",
+)
 
 
 def groups(net: Net, kind: str) -> list[Group]:
@@ -38,12 +49,16 @@ def sides(group: Group) -> tuple[float, float, float]:
 
 @given(chains())
 @example(loaded("alexnet"))
-@example(loaded("vgg16_3"))
+@example(loaded("vgg19"))
 def test_volumes_are_in_proportion_and_have_their_sizes(net: Net) -> None:
     maps, bars = [], []
     expected = [v for v in volumes(net) for _ in range(v.columns)]
-    drawn, labels = groups(net, "volume"), groups(net, "sizes")
-    for volume, group, label in zip(expected, drawn, labels, strict=True):
+    drawn = [
+        pair
+        for pair in zip(groups(net, "volume"), groups(net, "sizes"), strict=True)
+        if "repeated" not in pair[0].data
+    ]
+    for volume, (group, label) in zip(expected, drawn, strict=True):
         assert group.data["shape"] == str(volume.shape)
         assert Counter(texts(label)) == Counter(map(str, volume.shape))
         right, down, back = sides(group)
@@ -119,6 +134,24 @@ def test_kernels_are_inside_the_volume_before(name: str) -> None:
         left, right = front.points[0][0], side.points[2][0]
         for pane in panes:
             assert all(left - 1e-9 <= x <= right + 1e-9 for x, _ in pane.points)
+
+
+def test_a_long_net_continues_below_with_its_last_volume() -> None:
+    drawn = groups(loaded("vgg19"), "volume")
+    (place,) = (i for i, group in enumerate(drawn) if "repeated" in group.data)
+    before, again = drawn[place - 1], drawn[place]
+    assert (before.data["row"], before.data["shape"]) == (again.data["row"], again.data["shape"])
+    assert sides(before) == pytest.approx(sides(again), rel=1e-9)
+    lows = [
+        max(y for mark in g.marks if isinstance(mark, Line) for _, y in mark.points) for g in drawn
+    ]
+    highs = [
+        min(y for mark in g.marks if isinstance(mark, Line) for _, y in mark.points) for g in drawn
+    ]
+    assert max(lows[:place]) < min(highs[place:])
+    # each volume but the input has the link that leads to it, once
+    assert len(groups(loaded("vgg19"), "link")) == len(volumes(loaded("vgg19"))) - 1
+    assert repr(Volumes(loaded("vgg19"))) == "<Drawing of vgg19, 20 volumes>"
 
 
 def test_the_svg_has_a_group_per_volume_and_says_what_it_is() -> None:
