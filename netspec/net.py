@@ -166,17 +166,7 @@ class Net:
         return replace(self, graph=graph, has_heads=False)
 
     def drawing(self, style: str = "graph", direction: str | None = None) -> Any:
-        """Return a drawing of the net, which a notebook shows.
-
-        Args:
-            style: ``"graph"``, or ``"volumes"`` for boxes in proportion, as in AlexNet's Figure 2.
-            direction: ``"down"`` (the default) or ``"right"``, for the graph.
-
-        Raises:
-            ValueError: The style or the direction is another one.
-            SpecError: The net has symbols, and the style is ``"volumes"``.
-            DataError: The rows of the net are not a chain, and the style is ``"volumes"``.
-        """
+        """Return a drawing of the net, which a notebook shows; see ``netspec.draw``."""
         return printer("Drawing").drawing_of(self, style, direction)
 
     def exchanges(self) -> Any:
