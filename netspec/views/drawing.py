@@ -208,8 +208,14 @@ class _Painter:
                 label = stacked(bold(item.label), plain(str(item.shape)))
                 digraph.node(node_id(item.name), label, fillcolor="#ffffff")
             else:
-                for lane in range(self.lanes.of(item.name)):
+                number = self.lanes.of(item.name)
+                for lane in range(number):
                     self._draw_lane(item, lane, digraph)
+                if number > 1:  # columns stay in their order, also in a cluster
+                    with digraph.subgraph(graph_attr={"rank": "same"}) as rank:
+                        for lane in range(number - 1):
+                            ends = self._node(item.name, lane), self._node(item.name, lane + 1)
+                            rank.edge(*ends, style="invis")
 
     def _draw_lane(self, item: Box | Fork | Size, lane: int, digraph: graphviz.Digraph) -> None:
         """Draw the node of an item, or of what one column computes of it."""

@@ -167,14 +167,19 @@ def _links(before: Sequence[Box], boxes: Sequence[Box]) -> Iterator[Group]:
     Columns exchange along the lines between two of them, and where they meet.
     """
     exchanges = boxes[0].volume.exchanges
+    is_spread = len(before) == 1 and _has_room(before[0], boxes)
+    with_kernel: set[tuple[int, float]] = set()
     for box in boxes:
         for tail in before:
             is_apart = len(before) > 1 and len(boxes) > 1 and tail.column != box.column
             if is_apart and not exchanges:
                 continue
             is_crossing = bool(exchanges) and (is_apart or len(boxes) == 1)
-            spot = (box.column + 1) / (len(boxes) + 1) if len(before) == 1 else 0.5
-            lines = _lines(tail, box, spot, CROSSING if is_crossing else KERNEL, is_apart)
+            spot = (box.column + 1) / (len(boxes) + 1) if is_spread else 0.5
+            is_drawn = is_apart or (tail.column, spot) in with_kernel
+            if not is_drawn:
+                with_kernel.add((tail.column, spot))
+            lines = _lines(tail, box, spot, CROSSING if is_crossing else KERNEL, is_drawn)
             data = {"from": tail.volume.row, "to": box.volume.row}
             if is_crossing:
                 data["exchange"] = " ".join(exchanges)
@@ -184,7 +189,16 @@ def _links(before: Sequence[Box], boxes: Sequence[Box]) -> Iterator[Group]:
             yield Group(kind=kind, title=title, marks=tuple(lines), data=data)
 
 
-def _lines(tail: Box, box: Box, spot: float, colour: str, is_apart: bool) -> Iterator[Line | Text]:
+def _has_room(tail: Box, boxes: Sequence[Box]) -> bool:
+    """Return True if a volume has room for a kernel per column below each other, with numbers."""
+    kernel = boxes[0].volume.kernel
+    if kernel is None or tail.is_bar:
+        return False
+    down = tail.down * sqrt(kernel.height / tail.volume.shape[0])
+    return (len(boxes) + 1) * (down + SMALL) <= tail.down
+
+
+def _lines(tail: Box, box: Box, spot: float, colour: str, is_drawn: bool) -> Iterator[Line | Text]:
     """Yield the kernel in a volume, and the dashed lines from its corners to the next volume.
 
     Args:
@@ -192,7 +206,7 @@ def _lines(tail: Box, box: Box, spot: float, colour: str, is_apart: bool) -> Ite
         box: The volume that is computed.
         spot: Where the kernel is, as a part of the height.
         colour: Of the lines.
-        is_apart: The volumes are of two columns; the kernel is already drawn.
+        is_drawn: The kernel is already drawn, for another column.
     """
     kernel = box.volume.kernel
     if kernel is None or tail.is_bar:
@@ -207,15 +221,15 @@ def _lines(tail: Box, box: Box, spot: float, colour: str, is_apart: bool) -> Ite
     top = min(max(spot - down / 2, 0.0), 1 - down)
     near = (1 - back) / 2
     front = [(top, near), (top + down, near), (top + down, near + back), (top, near + back)]
-    if not is_apart:
+    if not is_drawn:
         for a, b in ((front[0], front[1]), (front[0], front[3])):
             points = [tail.at(1 - deep, *a), tail.at(1, *a), tail.at(1, *b), tail.at(1 - deep, *b)]
             yield _pane(points, 0.1, 0.25)
         yield _pane([tail.at(1, *corner) for corner in front], 0.35, 0.6)
     point = box.at(0, 0.5, 0.5)
-    for corner in front if not is_apart else front[::2]:
+    for corner in front if not is_drawn else front[::2]:
         yield _dashed(tail.at(1, *corner), point, colour)
-    if not is_apart:
+    if not is_drawn:
         (x, y), size = tail.at(1, top + down / 2, near), f"{kernel.height}"
         yield Text(at=(x - 1.5, y + 2.5), text=size, size=SMALL, fill=KERNEL, anchor="end")
         (x, y), size = tail.at(1, top + down, near + back / 2), f"{kernel.width}"

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 from hypothesis import example, given
 
 from netspec import Net, loads
 from netspec.ir.columns import exchanging
 from netspec.views.boxes import Box, Contents
-from netspec.views.drawing import EXCHANGE, digraph
+from netspec.views.drawing import EXCHANGE, digraph, rendered
 from netspec.views.lanes import Lanes
 from tests.helpers import load_rows, loaded
 from tests.views.chains import chains
 
+SVG = "{http://www.w3.org/2000/svg}"
 RESIDUAL = """
 columns 2
 a: conv 3x3, 8, pad=1 | relu
@@ -90,6 +92,24 @@ def test_a_lane_has_the_sizes_and_the_kernels_of_one_column() -> None:
 @example(load_rows("columns 2\na: conv 3x3, 8"))
 def test_lanes_cross_exactly_where_columns_exchange(net: Net) -> None:
     assert crossing_rows(net) == set(exchanging(net.graph))
+
+
+def test_columns_keep_their_order_in_the_layout() -> None:
+    net = load_rows(
+        "columns 3\na: conv 3x3, 12 | lrn 3\nb: conv 3x3, 30, groups=3\n"
+        "c: conv 1x1, 9 | maxpool 3x3/2\nd: upsample 2, by=nearest\ne: fc 7"
+    )
+    svg = ElementTree.fromstring(rendered(net, "svg"))
+    left: dict[str, list[float]] = {}
+    for group in svg.iter(f"{SVG}g"):
+        title = group.findtext(f"{SVG}title") or ""
+        name, _, column = title.partition("%column")
+        if column and "->" not in title:  # no edge
+            left.setdefault(name, []).append(float(next(group.iter(f"{SVG}text")).get("x", "")))
+    assert set(left) == {"a", "b", "c", "c.maxpool", "d.upsample"}
+    for places in left.values():
+        assert places == sorted(places)
+        assert len(places) == 3
 
 
 def test_symbols_are_divided() -> None:

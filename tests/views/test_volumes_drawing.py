@@ -95,6 +95,14 @@ def test_alexnet_crosses_at_c3_and_the_fully_connected_layers() -> None:
     ]
 
 
+def test_a_kernel_per_column_is_drawn_where_there_is_room() -> None:
+    def numbers(net: Net) -> list[str]:
+        return [t for g in groups(net, "link") if g.data["from"] == "image" for t in texts(g)]
+
+    assert numbers(loaded("alexnet")) == ["11"] * 4  # height and width, of each column
+    assert numbers(load_rows("columns 3\na: conv 3x5, 6\nb: fc 2")) == ["3", "5"]
+
+
 @pytest.mark.parametrize("name", OF_PAPERS)
 def test_texts_are_legible_on_a4_and_do_not_overlap(name: str) -> None:
     picture = Volumes(loaded(name)).picture
