@@ -27,3 +27,4 @@ if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     draw("summary", "netspec summary alexnet", Text(as_text(netspec.load("alexnet"))), 112)
     netspec.draw("googlenet", IMAGES / "googlenet-graph.svg", force=True)
+    netspec.draw("alexnet", IMAGES / "alexnet-volumes.svg", style="volumes", force=True)

@@ -62,8 +62,10 @@ if TYPE_CHECKING:
     from netspec.views.check import Check, check
     from netspec.views.diff import Diff, diff
     from netspec.views.documents import Documents, document
-    from netspec.views.drawing import Drawing, draw
+    from netspec.views.draw import draw
+    from netspec.views.drawing import Drawing
     from netspec.views.operators import OperatorPage, ops
+    from netspec.views.volumes_drawing import Volumes
 
 sys.meta_path.insert(0, Finder())
 
@@ -100,6 +102,7 @@ __all__ = [
     "SpecError",
     "SpecWarning",
     "TableRow",
+    "Volumes",
     "bench",
     "bench_layers",
     "bundled",
@@ -162,6 +165,7 @@ _MODULES = {
     "SpecError": "netspec.language.diagnostics",
     "SpecWarning": "netspec.language.diagnostics",
     "TableRow": "netspec.ir.rows",
+    "Volumes": "netspec.views.volumes_drawing",
     "bench": "netspec.timing.bench",
     "bench_layers": "netspec.timing.bench",
     "bundled": "netspec.language.read",
@@ -172,7 +176,7 @@ _MODULES = {
     "convert_weights": "netspec.inference.converting",
     "diff": "netspec.views.diff",
     "document": "netspec.views.documents",
-    "draw": "netspec.views.drawing",
+    "draw": "netspec.views.draw",
     "evaluate": "netspec.inference.testing",
     "explain": "netspec.language.handbook",
     "families": "netspec.pretrained.families",

@@ -165,9 +165,9 @@ class Net:
         graph.rows = {k: row for k, row in self.graph.rows.items() if row.output in graph}
         return replace(self, graph=graph, has_heads=False)
 
-    def drawing(self) -> Any:
-        """Return the graph of the net as a ``netspec.Drawing``, which a notebook shows."""
-        return printer("Drawing").Drawing(self)
+    def drawing(self, style: str = "graph", direction: str | None = None) -> Any:
+        """Return a drawing of the net, which a notebook shows; see ``netspec.draw``."""
+        return printer("Drawing").drawing_of(self, style, direction)
 
     def exchanges(self) -> Any:
         """Return what the columns of the net exchange, as ``netspec summary --columns`` prints it.

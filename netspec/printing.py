@@ -17,7 +17,7 @@ PRINTERS = {
     "Comparison": "netspec.views.comparison",
     "Converted": "netspec.views.pretrained",
     "Diff": "netspec.views.diff_table",
-    "Drawing": "netspec.views.drawing",
+    "Drawing": "netspec.views.draw",
     "Evaluation": "netspec.views.evaluation",
     "Exchanges": "netspec.views.exchanges",
     "Figure": "netspec.views.comparison_chart",

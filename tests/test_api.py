@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -129,11 +131,17 @@ def test_document_lists_cells_that_disagree(spec: Callable[[str], str]) -> None:
 # ------------------------------------------------------------------------------------------- draw
 
 
+def without_date(path: Path) -> bytes:
+    """Graphviz writes the time into a PDF."""
+    return re.sub(rb"/CreationDate \([^)]*\)", b"", path.read_bytes())
+
+
 def test_draw_writes_what_the_command_writes(tmp_path: Path) -> None:
-    for form in ("svg", "png", "dot"):
+    for form in ("svg", "png", "pdf", "dot"):
         drawing = netspec.draw("lenet5", tmp_path / f"a.{form}")
         printed("draw", "lenet5", "-o", tmp_path / f"b.{form}")
-        assert (tmp_path / f"a.{form}").read_bytes() == (tmp_path / f"b.{form}").read_bytes()
+        ours, theirs = (without_date(tmp_path / f"{name}.{form}") for name in "ab")
+        assert ours == theirs
     assert (tmp_path / "a.dot").read_text(encoding="utf-8") == drawing.source
     assert drawing._repr_svg_() == (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert repr(drawing) == "<Drawing of lenet5, 12 stages>"
@@ -148,6 +156,38 @@ def test_a_net_is_drawn_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
         netspec.load("lenet5").drawing()._repr_svg_()
 
 
+@pytest.mark.parametrize("style", ["graph", "volumes"])
+def test_drawings_are_shown_inline(style: str) -> None:
+    drawing = netspec.draw("alexnet", style=style)
+    root = ElementTree.fromstring(drawing._repr_svg_().encode())
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert {"width", "height", "viewBox"} <= set(root.attrib)
+    assert netspec.load("alexnet").drawing(style)._repr_svg_() == drawing._repr_svg_()
+
+
+def test_volumes_are_what_the_command_writes(tmp_path: Path) -> None:
+    for form in ("svg", "png", "pdf"):
+        drawing = netspec.draw("alexnet", tmp_path / f"a.{form}", style="volumes")
+        printed("draw", "alexnet", "--style", "volumes", "-o", tmp_path / f"b.{form}")
+        assert (tmp_path / f"a.{form}").read_bytes() == (tmp_path / f"b.{form}").read_bytes()
+    assert isinstance(drawing, netspec.Volumes)
+    assert repr(drawing) == "<Drawing of alexnet, 16 volumes>"
+    with pytest.raises(ValueError, match=r"a.dot is none of \*.svg, \*.png, \*.pdf"):
+        drawing.save(tmp_path / "a.dot")
+
+
+def test_a_drawing_goes_in_the_direction_that_is_asked_for() -> None:
+    net = netspec.load("lenet5")
+    assert "rankdir=LR" in net.drawing(direction="right").source
+    assert net.drawing(direction="down").source == net.drawing().source
+    with pytest.raises(ValueError, match="did you mean `right`"):
+        net.drawing(direction="rigth")
+    with pytest.raises(ValueError, match="did you mean `volumes`"):
+        net.drawing("volume")
+    with pytest.raises(ValueError, match="from left to right"):
+        net.drawing("volumes", "right")
+
+
 def test_a_drawing_replaces_no_file_of_another_kind(tmp_path: Path) -> None:
     drawing = netspec.draw("lenet5")
     (tmp_path / "a.dot").write_text("text")
@@ -156,8 +196,8 @@ def test_a_drawing_replaces_no_file_of_another_kind(tmp_path: Path) -> None:
     assert (tmp_path / "a.dot").read_text() == "text"
     drawing.save(str(tmp_path / "a.dot"), force=True)
     assert (tmp_path / "a.dot").read_text(encoding="utf-8") == drawing.source
-    with pytest.raises(ValueError, match=r"a\.pdf is none of \*\.svg, \*\.png, \*\.dot"):
-        netspec.draw("lenet5", tmp_path / "a.pdf")
+    with pytest.raises(ValueError, match=r"a\.jpg is none of \*\.svg, \*\.png, \*\.pdf"):
+        netspec.draw("lenet5", tmp_path / "a.jpg")
 
 
 # ---------------------------------------------------------------------------------------------- fmt
@@ -211,10 +251,13 @@ FUNCTIONS: dict[str, Callable[[Any], object]] = {
     "document": netspec.document,
     "draw": netspec.draw,
     "draw, path": lambda value: netspec.draw("lenet5", value),
+    "draw, style": lambda value: netspec.draw("lenet5", style=value),
+    "draw, direction": lambda value: netspec.draw("lenet5", direction=value),
     "draw, settings": lambda value: netspec.draw("inception_module", settings={"C1": value}),
     "Drawing": netspec.Drawing,
     "Drawing.save": lambda value: netspec.draw("lenet5").save(value),
     "Drawing.save, force": lambda value: netspec.draw("lenet5").save("a.dot", force=value),
+    "Volumes": netspec.Volumes,
     "explain": netspec.explain,
     "fmt": netspec.fmt,
     "load": netspec.load,
@@ -234,8 +277,8 @@ VALUES = {
     "package": types,
 }
 ACCEPTED = {
-    ("draw, path", "None"), ("draw, settings", "int"), ("explain", "None"),
-    ("load, settings", "int"), ("ops", "None"),
+    ("draw, direction", "None"), ("draw, path", "None"), ("draw, settings", "int"),
+    ("explain", "None"), ("load, settings", "int"), ("ops", "None"),
 }  # fmt: skip
 
 

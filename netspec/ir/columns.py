@@ -89,21 +89,30 @@ def parts(graph: Graph) -> dict[str, Parts]:
     return by_stage
 
 
-def exchanging(graph: Graph) -> list[str]:
-    """Return the labels of the rows where columns exchange channels.
+def column_count(graph: Graph) -> int:
+    """Return the number of columns of a net; it is 1 for a net without columns."""
+    return 1 if graph.columns is None else graph.columns.number
 
-    They are the rows with a stage that reads all channels of a split map, and those whose split
-    value is an output of the net or of a head.
-    """
-    if graph.columns is None or graph.columns.number == 1:
-        return []
+
+def exchanging(graph: Graph) -> list[str]:
+    """Return the labels of the rows where columns exchange channels."""
     rows = {name: row.label for row in graph.rows.values() for name in row.stages}
+    return list(dict.fromkeys(rows[name] for name in exchanging_stages(graph)))
+
+
+def exchanging_stages(graph: Graph) -> list[str]:
+    """Return the names of the stages where columns exchange channels.
+
+    They are the stages that read all channels of a split map, and those whose split value is an
+    output of the net or of a head.
+    """
+    if column_count(graph) == 1:
+        return []
     by_stage = parts(graph)
     ends = {*graph.outputs, *(head.output for head in graph.heads.values())}
-    reading = [
+    return [
         name
         for name, part in by_stage.items()
         if (name in ends and part.makes)
         or (not part.reads and any(by_stage[x].makes for x in graph.operands(name)))
     ]
-    return list(dict.fromkeys(rows[name] for name in reading))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from netspec.ir.columns import column_count, parts
 from netspec.ir.graph import Graph, Input, Stage
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.conv import Conv
@@ -139,10 +140,13 @@ class Contents:
 
     def _add_boxes(self) -> None:
         uses = Counter(source for sources in self._operands.values() for source in sources)
+        columns = parts(self._graph) if column_count(self._graph) > 1 else {}
         for name, sources in self._operands.items():
             stage = self._graph.stage(name)
             before = sources[0] if len(sources) == 1 else ""
             is_next = uses[before] == 1 and self._rows.get(before) == self._rows.get(name)
+            if is_next and columns:  # what all columns compute is not in the box of one of them
+                is_next = columns[before].makes == columns[name].makes
             if is_next and _is_small(stage, self._graph.stage(before)):
                 self._box_of[name] = self._box_of[before]
                 self._box_of[name].stages.append(stage)

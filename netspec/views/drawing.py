@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
-from collections.abc import Mapping
-from functools import cached_property
 from html import escape
-from pathlib import Path
 
 import graphviz
 
-from netspec.errors import DataError, require_type
-from netspec.files.kinds import DOT, PNG, SVG, FileKind, require_place
+from netspec.errors import DataError
+from netspec.files.kinds import DOT, PDF, PNG, SVG
 from netspec.files.reading import reason_of
-from netspec.files.writing import descriptor_of, write_named
+from netspec.ir.arguments import choice
+from netspec.ir.columns import column_count
 from netspec.ir.ops import OPERATORS
 from netspec.ir.words import counted
-from netspec.language.definitions import Setting
 from netspec.language.diagnostics import printable
-from netspec.net import Net, Spec, net_of
-from netspec.views.boxes import Box, Cluster, Contents, End, Fork, Item, Size
+from netspec.net import Net
+from netspec.views.base_drawing import BaseDrawing
+from netspec.views.boxes import Box, Cluster, Contents, Edge, End, Fork, Item, Size
+from netspec.views.lanes import Lanes
 from netspec.views.operator_text import short_text
 
-FORMS = {"svg": SVG, "png": PNG, "dot": DOT}
+FORMS = {"svg": SVG, "png": PNG, "pdf": PDF, "dot": DOT}
+RANKDIR = {"down": "TB", "right": "LR"}
+"""Graphviz's names of the directions of a drawing."""
 
 FILLS = {
     "input": "#ffffff",
@@ -50,6 +50,8 @@ GRAPH = FONT | {"labelloc": "t", "ranksep": "0.28", "nodesep": "0.2", "pad": "0.
 NODE = FONT | LINES | {"shape": "box", "style": "filled,rounded", "margin": "0.1,0.04"}
 NODE |= {"height": "0.3", "width": "0.6"}
 EDGE = FONT | LINES | {"fontsize": f"{SMALL}", "fontcolor": QUIET, "arrowsize": "0.6"}
+EXCHANGE = {"color": "#bc4c00", "style": "dashed", "weight": "0"}
+"""An edge between columns; its colour is that of a drawing of volumes."""
 CLUSTER = {"style": "filled,rounded", "color": "#c9ced4", "fillcolor": "#f6f8fa"}
 HEAD = {"style": "filled,rounded,dashed", "color": "#b08800", "fillcolor": "#fffdf5"}
 HEAD |= {"labelloc": "b"}  # the edge into a head comes from the side, over its upper corner
@@ -58,118 +60,50 @@ SIZE = {"shape": "plaintext", "style": "", "margin": "0", "height": "0.1", "widt
 SIZE |= {"fontsize": f"{SMALL}", "fontcolor": QUIET}
 
 
-class Drawing:
+class Drawing(BaseDrawing):
     """The drawing of a net's graph, with the sizes on its edges; a notebook shows it.
 
     Args:
         net: The net.
+        direction: ``"down"``, or ``"right"`` for a landscape page.
     """
 
-    def __init__(self, net: Net) -> None:
-        require_type("net", net, Net, "a Net")
-        self.net = net
+    forms = FORMS
+
+    def __init__(self, net: Net, *, direction: str = "down") -> None:
+        super().__init__(net)
+        self.direction = choice("direction", direction, RANKDIR)
 
     @property
     def source(self) -> str:
         """The graph in the DOT language of Graphviz."""
-        return str(digraph(self.net).source)
+        return str(digraph(self.net, self.direction).source)
 
-    @cached_property
-    def svg(self) -> str:
-        """The drawing as SVG.
+    def rendered(self, form: str) -> bytes:
+        """Return the drawing as the content of a file of a form.
 
         Raises:
             DataError: The program Graphviz is missing or fails, or the net is too large for it.
         """
-        return rendered(self.net, "svg").decode()
-
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the drawing to a file, whole or not at all.
-
-        Args:
-            path: ``FILE.svg``, ``FILE.png``, or ``FILE.dot``, which needs no program.
-            force: Replace a file of another kind.
-
-        Raises:
-            ValueError: The suffix is another one.
-            DataError: The program Graphviz is missing or fails, or the file cannot be written.
-        """
-        require_type("path", path, (str, os.PathLike), "the path of a file")
-        require_type("force", force, bool, "True or False")
-        place = Path(path)
-        form = form_of(place)
-        require_place(place, FORMS[form], force=force)
-        write_named(place, self.svg.encode() if form == "svg" else rendered(self.net, form))
-
-    def _repr_svg_(self) -> str:
-        return self.svg
+        return rendered(self.net, form, self.direction)
 
     def __repr__(self) -> str:
         stages = len(self.net.graph) - len(self.net.graph.inputs)
         return f"<Drawing of {self.net.name}, {counted(stages, 'stage')}>"
 
 
-def draw(
-    spec: Spec,
-    path: str | Path | None = None,
-    *,
-    force: bool = False,
-    settings: Mapping[str, Setting] | None = None,
-) -> Drawing:
-    """Draw the graph of a net; Graphviz lays it out.
-
-    Args:
-        spec: Path, name of a bundled spec, or net.
-        path: ``FILE.svg``, ``FILE.png`` or ``FILE.dot`` to write; None writes no file.
-        force: Replace a file of another kind.
-        settings: Values of the parameters of a spec. A string is parsed as in a spec.
-
-    Raises:
-        SpecError: The spec has mistakes.
-        TypeError: An argument has a wrong type.
-        ValueError: The suffix of ``path`` is another one.
-        DataError: The program Graphviz is missing or fails, or the file cannot be written.
-    """
-    drawing = Drawing(net_of(spec, settings))
-    if path is not None:
-        drawing.save(path, force=force)
-    return drawing
-
-
-def form_of(path: Path) -> str:
-    """Return the form of a drawing by the name of its file: ``svg``, ``png`` or ``dot``.
-
-    Raises:
-        ValueError: It is none of these.
-    """
-    if descriptor_of(path) is not None:
-        return "svg"
-    form = path.suffix.lower().removeprefix(".")
-    if form not in FORMS:
-        raise ValueError(f"{path} is none of {', '.join(f'*.{known}' for known in FORMS)}")
-    return form
-
-
-def kind_of(path: Path) -> FileKind:
-    """Return the kind of file of a drawing by its name.
-
-    Raises:
-        ValueError: It is not a drawing's.
-    """
-    return FORMS[form_of(path)]
-
-
-def digraph(net: Net) -> graphviz.Digraph:
+def digraph(net: Net, direction: str = "down") -> graphviz.Digraph:
     """Return the graph of a net in the DOT language."""
-    look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
+    graph = GRAPH | {"rankdir": RANKDIR[direction]}
+    look = {"graph_attr": graph, "node_attr": NODE, "edge_attr": EDGE}
     dot: graphviz.Digraph = graphviz.Digraph(net.name, **look)
     dot.attr(label=_title(net))
     _Painter(net).draw(dot)
     return dot
 
 
-def rendered(net: Net, form: str) -> bytes:
-    """Return the drawing of a net as a file of the form ``"svg"``, ``"png"`` or ``"dot"``.
+def rendered(net: Net, form: str, direction: str = "down") -> bytes:
+    """Return the drawing of a net as a file of one of the :data:`FORMS`.
 
     Raises:
         DataError: The program Graphviz is missing or fails (``"dot"`` does not need it), or the
@@ -180,7 +114,7 @@ def rendered(net: Net, form: str) -> bytes:
             f"{net.name} is too large to be drawn: it has {len(net.graph):,} stages, and Graphviz "
             f"lays out at most {MOST:,} within seconds\n  write FILE.dot, the input of Graphviz"
         )
-    dot = digraph(net)
+    dot = digraph(net, direction)
     if form == "dot":
         return str(dot.source).encode()
     if form == "png":
@@ -222,6 +156,7 @@ class _Painter:
     def __init__(self, net: Net) -> None:
         self.heads = net.graph.heads
         self.contents = Contents(net.graph)
+        self.lanes = Lanes(net.graph, self.contents)
         self.items_of: dict[str, list[Cluster | Item]] = {"": []}
         for item in self.contents.items.values():
             self._items_of(item.cluster).append(item)
@@ -236,15 +171,31 @@ class _Painter:
 
     def draw(self, digraph: graphviz.Digraph) -> None:
         self._draw_cluster("", digraph)
-        for tail, head, size, weight, is_seen in self.contents.edges:
-            look = {"weight": f"{weight}"}
-            if size:
-                look["label"] = graphviz.escape(f"  {size}  ")
-            if not is_seen:
-                look["style"] = "invis"
-            elif isinstance(self.contents.items[head], Fork | Size):
-                look["arrowhead"] = "none"
-            digraph.edge(node_id(tail), node_id(head), **look)
+        for edge in self.contents.edges:
+            self._draw_edge(edge, digraph)
+
+    def _draw_edge(self, edge: Edge, digraph: graphviz.Digraph) -> None:
+        """Draw an edge, between several columns as one edge per pair of lanes that it connects."""
+        look = {"weight": f"{edge.weight}"}
+        if edge.size:
+            tail = self.contents.items[edge.tail]
+            assert isinstance(tail, Box)
+            size = self.lanes.shape(tail.name, tail.shape)
+            look["label"] = graphviz.escape(f"  {size}  ")
+        if not edge.is_seen:
+            look["style"] = "invis"
+        elif isinstance(self.contents.items[edge.head], Fork | Size):
+            look["arrowhead"] = "none"
+        for way in self.lanes.ways(edge.tail, edge.head):
+            ends = self._node(edge.tail, way.tail), self._node(edge.head, way.head)
+            # an exchange does not change the places of lanes, and the edge in a lane has the size
+            crossing = EXCHANGE | {"label": ""} if way.is_exchange else {}
+            digraph.edge(*ends, **look | crossing)
+
+    def _node(self, name: str, lane: int) -> str:
+        """Return the name of the node of a lane of an item."""
+        # names of items do not have a %, which node_id replaces
+        return node_id(name) + (f"%column{lane + 1}" if self.lanes.of(name) > 1 else "")
 
     def _draw_cluster(self, name: str, digraph: graphviz.Digraph) -> None:
         for item in self.items_of[name]:
@@ -253,15 +204,41 @@ class _Painter:
                     look = HEAD if item.name in self.heads else CLUSTER
                     inner.attr(label=self._cluster_label(item), labeljust="l", margin="18", **look)
                     self._draw_cluster(item.name, inner)
-            elif isinstance(item, Box):
-                digraph.node(node_id(item.name), _box_label(item), fillcolor=FILLS[item.kind])
             elif isinstance(item, End):
                 label = stacked(bold(item.label), plain(str(item.shape)))
                 digraph.node(node_id(item.name), label, fillcolor="#ffffff")
-            elif isinstance(item, Size):
-                digraph.node(node_id(item.name), graphviz.escape(str(item.shape)), **SIZE)
             else:
-                digraph.node(node_id(item.name), "", **FORK)
+                number = self.lanes.of(item.name)
+                for lane in range(number):
+                    self._draw_lane(item, lane, digraph)
+                if number > 1:  # columns stay in their order, also in a cluster
+                    with digraph.subgraph(graph_attr={"rank": "same"}) as rank:
+                        for lane in range(number - 1):
+                            ends = self._node(item.name, lane), self._node(item.name, lane + 1)
+                            rank.edge(*ends, style="invis")
+
+    def _draw_lane(self, item: Box | Fork | Size, lane: int, digraph: graphviz.Digraph) -> None:
+        """Draw the node of an item, or of what one column computes of it."""
+        node = self._node(item.name, lane)
+        if isinstance(item, Box):
+            digraph.node(node, self._box_label(item, lane), fillcolor=FILLS[item.kind])
+        elif isinstance(item, Size):
+            shape = self.lanes.shape(item.name, item.shape)
+            digraph.node(node, graphviz.escape(str(shape)), **SIZE)
+        else:
+            digraph.node(node, "", **FORK)
+
+    def _box_label(self, box: Box, lane: int) -> str:
+        first, *others = box.stages
+        if box.kind == "input":
+            return stacked(bold(first.name), plain(str(box.shape)))
+        lines = [bold(box.label)] if box.label else []
+        if self.lanes.of(box.name) > 1:
+            lines.append(small(f"column {lane + 1}"))
+        lines.append(plain(short_text(self.lanes.operator(box.name, first.op))))
+        if others:
+            lines.append(small(" | ".join(short_text(stage.op) for stage in others)))
+        return stacked(*lines)
 
     def _cluster_label(self, cluster: Cluster) -> str:
         if cluster.name in self.heads:
@@ -282,24 +259,15 @@ def _title(net: Net) -> str:
     totals, with_heads = net.totals, net.totals_with_heads
     heads = with_heads.parameters - totals.parameters
     apart = f" (and {grouped(heads)} in heads)" if heads else ""
+    is_split = column_count(net.graph) > 1
     return stacked(
         f'<FONT POINT-SIZE="{LARGE}">{bold(net.name)}</FONT>',
         *map(plain, textwrap.wrap(printable(net.title), NARROW)),
         f"{grouped(totals.parameters)} parameters{apart}",
         f"{grouped(totals.macs)} multiply-accumulates per image",
+        *([small("columns exchange channels along dashed lines")] if is_split else []),
         "&#160;",
     )
-
-
-def _box_label(box: Box) -> str:
-    first, *others = box.stages
-    if box.kind == "input":
-        return stacked(bold(first.name), plain(str(box.shape)))
-    lines = [bold(box.label)] if box.label else []
-    lines.append(plain(short_text(first.op)))
-    if others:
-        lines.append(small(" | ".join(short_text(stage.op) for stage in others)))
-    return stacked(*lines)
 
 
 def stacked(*lines: str) -> str:

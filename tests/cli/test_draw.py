@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from PIL import Image
 
 from netspec import DataError, load, loads
-from netspec.views.drawing import rendered
+from netspec.cli.draw import DIRECTIONS, STYLES
+from netspec.views import draw as styles
+from netspec.views.drawing import RANKDIR, rendered
 from tests.forked import forked
 
 
@@ -35,7 +38,7 @@ def texts(svg: bytes) -> list[str]:
 
 
 @pytest.mark.usefixtures("graphviz")
-@pytest.mark.parametrize("name", ["alexnet", "googlenet", "lenet5"])
+@pytest.mark.parametrize("name", ["googlenet", "lenet5"])
 def test_an_svg_holds_rows_and_sizes(name: str, tmp_path: Path) -> None:
     done = draw(name, "-o", tmp_path / "a.svg")
     assert done.returncode == 0, done.stderr
@@ -46,6 +49,70 @@ def test_an_svg_holds_rows_and_sizes(name: str, tmp_path: Path) -> None:
     for row in graph.rows.values():
         assert row.label in shown
         assert str(graph.stage(row.output).shape) in shown
+
+
+@pytest.mark.usefixtures("graphviz")
+def test_the_columns_of_a_net_are_lanes(tmp_path: Path) -> None:
+    done = draw("alexnet", "-o", tmp_path / "a.svg")
+    assert done.returncode == 0, done.stderr
+    shown = texts((tmp_path / "a.svg").read_bytes())
+    for label in ("C1", "C3", "F7", "55x55x48", "13x13x192", "fc 500", "lrn 5"):
+        assert sum(label in text for text in shown) >= 2, label
+    assert shown.count("column 1") == shown.count("column 2") == 11
+
+
+@pytest.mark.usefixtures("graphviz")
+def test_a_pdf_is_a_document_and_landscape_is_wide(tmp_path: Path) -> None:
+    sizes = {}
+    for direction in ("down", "right"):
+        done = draw("lenet5", "-o", tmp_path / "a.pdf", "--direction", direction)
+        assert done.returncode == 0, done.stderr
+        content = (tmp_path / "a.pdf").read_bytes()
+        assert content.startswith(b"%PDF-")
+        found = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", content)
+        assert found
+        sizes[direction] = float(found[1]), float(found[2])
+    assert sizes["down"][1] > 2 * sizes["down"][0]
+    assert sizes["right"][0] > 2 * sizes["right"][1]
+
+
+@pytest.mark.parametrize("form", ["svg", "png", "pdf"])
+def test_volumes_need_no_graphviz(form: str, tmp_path: Path) -> None:
+    done = draw("alexnet", "--style", "volumes", "-o", tmp_path / f"a.{form}", path="")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"alexnet is drawn in {tmp_path / f'a.{form}'}\n"
+    begins = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF-"}[form]
+    assert (tmp_path / f"a.{form}").read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "a.dot"], "a.dot is none of *.svg, *.png, *.pdf"),
+        (["-o", "a.svg", "--direction", "right"], "--direction is for --style graph"),
+    ],
+)
+def test_what_volumes_do_not_have_exits_with_2(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = draw("alexnet", *arguments, "--style", "volumes")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_net_that_is_no_chain_has_no_volumes(tmp_path: Path) -> None:
+    done = draw("unet", "--style", "volumes", "-o", tmp_path / "a.svg")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: unet cannot be drawn as volumes: row dec4 reads")
+    assert "leave out --style volumes" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_choices_are_those_of_the_library() -> None:
+    assert set(STYLES) == set(styles.STYLES)
+    assert set(DIRECTIONS) == set(RANKDIR)
 
 
 @pytest.mark.usefixtures("graphviz")
@@ -105,7 +172,7 @@ def test_dot_needs_no_program(tmp_path: Path) -> None:
     assert (tmp_path / "a.dot").read_text(encoding="utf-8").startswith("digraph googlenet {")
 
 
-@pytest.mark.parametrize("form", ["svg", "png"])
+@pytest.mark.parametrize("form", ["svg", "png", "pdf"])
 def test_a_missing_program_is_told_with_its_cure(form: str, tmp_path: Path) -> None:
     done = draw("lenet5", "-o", tmp_path / f"a.{form}", path="")
     assert done.returncode == 1
@@ -136,11 +203,11 @@ def test_a_program_that_does_not_start_is_told(tmp_path: Path) -> None:
     assert done.stderr == told
 
 
-@pytest.mark.parametrize("name", ["a.pdf", "a", ".svg"])
+@pytest.mark.parametrize("name", ["a.jpg", "a", ".svg"])
 def test_an_unknown_form_exits_with_2(name: str, tmp_path: Path) -> None:
     done = draw("lenet5", "-o", tmp_path / name)
     assert done.returncode == 2
-    assert "is none of *.svg, *.png, *.dot" in done.stderr
+    assert "is none of *.svg, *.png, *.pdf, *.dot" in done.stderr
     assert os.listdir(tmp_path) == []
 
 

@@ -42,6 +42,7 @@ COMMANDS = {
     "diff lenet5 lenet5_rbf": FRONT,
     "draw lenet5 -o TMP/a.svg": FRONT,
     "report lenet5 -o TMP/a.html": (*TORCH, *TRAINING, "netspec.data", "netspec.see", *MEASURING),
+    "draw alexnet --style volumes -o TMP/b.svg": FRONT,
     "fmt --check TMP/a.net": FRONT,
     "explain NS101": FRONT,
     "ops conv": FRONT,

@@ -165,7 +165,7 @@ WRITES = {
 
 NAMES = {
     ("compile", "--output"): ("a.onnx", "a.pt2", "a.netspec"),
-    ("draw", "--output"): ("a.svg", "a.png", "a.dot"),
+    ("draw", "--output"): ("a.svg", "a.png", "a.pdf", "a.dot"),
     ("bench", "--plot"): ("a.svg", "a.png"),
     ("eval", "--rows"): ("a.csv", "a"),
     ("weights", "--output"): ("a.safetensors",),

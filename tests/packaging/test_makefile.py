@@ -16,7 +16,8 @@ def commands(*arguments: str) -> str:
 
 def test_the_demo_installs_what_it_needs_and_no_more() -> None:
     demo = commands("demo")
-    assert '--editable ".[demo]"\n' in demo  # scikit-learn has the digits that README trains on
+    # scikit-learn has the digits that README trains on; the demo ends with a picture
+    assert '--editable ".[demo,plot]"\n' in demo
     assert "[dev]" not in demo
     assert ". .venv/bin/activate" in demo.splitlines()[-2]
 
