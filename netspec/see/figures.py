@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from netspec.errors import ArgumentError, DataError, require_type
 from netspec.files.kinds import PDF, PNG, SVG, FileKind, require_place
 from netspec.files.writing import descriptor_of, write_named
+from netspec.language.diagnostics import printable
 from netspec.printing import Printed
+from netspec.see.names import glyphs_noted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +69,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "image.interpolation": "nearest",
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names of files and classes can have dollar signs
     "svg.hashsalt": "netspec",
 }
 
@@ -129,7 +132,8 @@ class Visualisation(Printed, ABC):
         return members
 
     def __str__(self) -> str:
-        return "\n".join([self.caption, *self.lines()])
+        lines = [*self.caption.splitlines(), *self.lines()]
+        return "\n".join(printable(line) for line in lines)
 
     def __repr__(self) -> str:
         return str(self)
@@ -201,7 +205,7 @@ def rendered(figure: Figure, form: str) -> bytes:
         "png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None},
     }  # fmt: skip
     written = BytesIO()
-    with styled():
+    with styled(), glyphs_noted(form):
         figure.savefig(written, format=form, dpi=DPI, metadata=undated[form], facecolor=PAPER)
     return written.getvalue()
 
@@ -344,8 +348,8 @@ def tally(names: Sequence[str]) -> str:
 
 
 def short(path: str) -> str:
-    """Return the name of a file without its folders, for a caption."""
-    return Path(path).name or path
+    """Return the name of a file without its folders, on one line, for a caption."""
+    return printable(Path(path).name or path)
 
 
 LINE = 0.18
@@ -357,7 +361,9 @@ def _with_caption(figure: Figure, caption: str) -> Figure:
     width, height = figure.get_size_inches()
     characters = max(20, int(width * 72 / (0.52 * NORMAL)))  # of 0.52 times their height, about
     lines = [
-        line for part in caption.splitlines() for line in textwrap.wrap(part, characters) or [""]
+        line
+        for part in caption.splitlines()
+        for line in textwrap.wrap(printable(part), characters) or [""]
     ]
     figure.set_size_inches(width, height + LINE * len(lines) + 0.1)
     figure.suptitle("\n".join(lines), fontsize=NORMAL, color=INK)

@@ -161,7 +161,7 @@ def stream(
                 if state is not None and (is_due or stopping.asked):
                     save_state(state, key, summary.tensors(), start, used)
                     saved = monotonic()
-                    if stopping.asked and start < count:
+                    if stopping.asked:
                         raise Interrupted(stopping.asked, start, count, state)
     finally:
         tests.close()
