@@ -191,11 +191,16 @@ def kind_of(path: Path) -> FileKind:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Use the style of all pictures in a block; raise DataError if matplotlib is missing."""
+    """Use the style of all pictures in a block; raise DataError if matplotlib is missing.
+
+    Settings of a user, such as ``image.origin`` in a matplotlibrc, do not change pictures.
+    """
     require_matplotlib()
     import matplotlib
 
-    with matplotlib.rc_context(rc=STYLE):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
         yield
 
 

@@ -135,7 +135,7 @@ def stream(
     from netspec.training.stopping import Stopping
 
     end = seen.stage_of(row)
-    shape, expects = seen.net.input_shape, replace(seen.subject.expects, views="center")
+    shape, expects = seen.image_shape, replace(seen.subject.expects, views="center")
     tests = InOrder(
         dataset,
         view_of(expects, shape),

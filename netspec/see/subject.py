@@ -70,14 +70,29 @@ class Seen:
         """The type of parameters and images."""
         return self.subject.model.lowered.dtype
 
+    @property
+    def image_shape(self) -> Shape:
+        """Size of the image that the net takes, (height, width, channels).
+
+        Raises:
+            DataError: the net has several inputs.
+        """
+        inputs = self.net.graph.inputs
+        if len(inputs) != 1:
+            raise DataError(
+                f"{self.net.name} has the inputs {', '.join(inputs)}: images can be shown to a net "
+                "with one input only; call the model in Python"
+            )
+        return self.net.input_shape
+
     @cached_property
     def preparation(self) -> Preparation:
         """From an image to the input of the net.
 
         Raises:
-            DataError: the input of the net is not an image.
+            DataError: the input of the net is not one image.
         """
-        return Preparation(self.subject.expects, self.net.input_shape)
+        return Preparation(self.subject.expects, self.image_shape)
 
     @property
     def is_probability(self) -> bool:
