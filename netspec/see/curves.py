@@ -14,7 +14,7 @@ from netspec.errors import DataError
 from netspec.inference.source import is_a_run
 from netspec.ir.arguments import place
 from netspec.ir.words import counted
-from netspec.see.figures import COLOURS, INCHES_WIDE, QUIET, SMALL, Visualisation, new_figure
+from netspec.see.figures import COLOURS, INCHES_WIDE, QUIET, SMALL, Visualisation, new_figure, short
 from netspec.see.names import fitted
 
 if TYPE_CHECKING:
@@ -155,9 +155,14 @@ def _rates(axes: Axes, runs: Sequence[Curve], *, is_labelled: bool) -> None:
 
 
 def _names(runs: Sequence[Curve]) -> list[str]:
-    """Return the names of run directories; their paths if two have the same name."""
-    names = [Path(run.run).name for run in runs]
-    return names if len({*names}) == len(names) else [run.run for run in runs]
+    """Return the names of run directories, after as many of their folders as make them differ."""
+    paths = [Path(run.run).absolute() for run in runs]
+    names = [short(run.run) for run in runs]
+    for length in range(2, max(len(path.parts) for path in paths)):
+        if len({*names}) == len(names):
+            break
+        names = ["/".join(path.parts[-length:]) for path in paths]
+    return names
 
 
 def curves(runs: str | Path | Sequence[str | Path]) -> Curves:
@@ -180,7 +185,7 @@ def curves(runs: str | Path | Sequence[str | Path]) -> Curves:
     curves = tuple(_curve(place("each of runs", path, expected)) for path in paths)
     nets = ", ".join(dict.fromkeys(curve.net for curve in curves))
     if len(curves) == 1:
-        return Curves(f"Loss and errors\n{nets}, run {paths[0]}", curves)
+        return Curves(f"Loss and errors\n{nets}, run {short(paths[0])}", curves)
     return Curves(f"Loss and errors of {len(curves)} runs\n{nets}", curves)
 
 

@@ -352,9 +352,9 @@ def tally(names: Sequence[str]) -> str:
     return ", ".join(f"{name} ({count})" for name, count in counts)
 
 
-def short(path: str) -> str:
-    """Return the name of a file without its folders, on one line, for a caption."""
-    return printable(Path(path).name or path)
+def short(path: str | Path) -> str:
+    """Return the name of a file or folder on one line, for a caption: ``.`` has a name too."""
+    return printable(Path(os.path.abspath(path)).name or str(path))
 
 
 LINE = 0.18
