@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Pixels
-from netspec.errors import ArgumentError, DataError
+from netspec.errors import ArgumentError, DataError, require_type
 from netspec.language.definitions import Setting
 from netspec.see.figures import (
     COLOURS,
@@ -260,6 +260,7 @@ def _amounts(height: int) -> dict[str, NDArray[np.float64]]:
 def _rows(seen: Seen, rows: Sequence[str] | None) -> tuple[str, str]:
     """Return the two rows to compare; raise DataError or ValueError if they are not two."""
     if rows is not None:
+        require_type("rows", rows, Sequence, "two rows, such as C1 and F7")
         if isinstance(rows, str) or len(rows) != 2:
             raise ArgumentError("rows must be two rows, such as C1 and F7")
         for row in rows:
