@@ -47,7 +47,7 @@ def _width(line: str, points: float) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(size=points)  # type: ignore[arg-type]
+    font = FontProperties(size=points)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", _GLYPH)
         width, _, _ = text_to_path.get_text_width_height_descent(line, font, ismath=False)
