@@ -29,6 +29,7 @@ from netspec.see.figures import (
     show_grid,
     show_image,
 )
+from netspec.see.names import fitted
 from netspec.see.subject import Seen, chosen_maps, class_name, open_seen
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 CONTRASTS = ("each", "common")
 NAMED = 20
 """Units whose bars have a name each."""
+NAME = 1.2
+"""Width of the name of a class, in inches."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,19 +122,20 @@ def bars(
     axes.bar([best], [values[best]], width=0.8 if len(values) <= NAMED else 1.0, color=RIGHT)
     axes.axhline(0, color="black", linewidth=0.6)
     if len(values) <= NAMED:
-        shown = names or [f"{number}" for number in numbers]
+        shown = [fitted(name, NAME, SMALL) for name in names] or [f"{number}" for number in numbers]
         turned = max(map(len, shown)) * len(shown) > 60
         axes.set_xticks(
             places, shown, rotation=45 if turned else 0, ha="right" if turned else "center"
         )
     else:
+        is_left = best < len(values) / 2  # the name is in the half that has more space
         axes.annotate(
-            f"{names[best] if names else numbers[best]}",
-            (best, values[best]),
-            xytext=(3, 0),
+            fitted(names[best], 2 * NAME, SMALL) if names else f"{numbers[best]}",
+            (best, max(values[best], 0)),
+            xytext=(0, 2),
             textcoords="offset points",
             fontsize=SMALL,
-            va="top",
+            ha="left" if is_left else "right",
         )
     axes.margins(x=0.01)
 

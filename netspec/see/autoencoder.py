@@ -186,6 +186,6 @@ def trained_encoder(
                 if state is not None and (is_last or asked or monotonic() > saved + SAVE_EVERY):
                     save_state(state, key, learner.tensors(), learner.steps, STEPS)
                     saved = monotonic()
-                    if asked and not is_last:
+                    if asked:
                         raise Interrupted(asked, learner.steps, STEPS, state, "steps of training")
         return learner.encoder(mean, scale)

@@ -17,6 +17,7 @@ from netspec.errors import DataError, require_type
 from netspec.ir.arguments import whole
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
+from netspec.language.diagnostics import printable
 from netspec.see.figures import (
     INCHES_WIDE,
     INK,
@@ -26,6 +27,7 @@ from netspec.see.figures import (
     new_figure,
     show_image,
 )
+from netspec.see.names import fitted
 from netspec.see.subject import Seen, class_name, open_seen, require_classes
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ NAMED = 40
 """Classes of a matrix whose names are written next to it, and bars in a chart of errors."""
 LISTED = 5
 """Pairs of classes that are printed."""
+NAME = 1.0
+"""Width of the name of a class, in inches."""
+SCORE = 0.4
+"""Width of the score of an answer, in inches."""
 
 
 class Mistake(NamedTuple):
@@ -133,7 +139,7 @@ class Confusion(Visualisation):
                     fontsize=SMALL, color="white" if shares[row, column] > 0.5 else INK,
                 )  # fmt: skip
         if count <= NAMED:
-            names = [_cut(name) for name in self.classes]
+            names = [fitted(name, NAME, SMALL) for name in self.classes]
             turned = max(map(len, names)) > 2
             axes.set_xticks(range(count), names, rotation=90 if turned else 0)
             axes.set_yticks(range(count), names)
@@ -154,26 +160,28 @@ class Confusion(Visualisation):
             label = f"{self.errors[number]:.1f}"
             axes.text(self.errors[number] + 0.01 * most, place, label, va="center", fontsize=SMALL)
         axes.axvline(self.error, color=INK, linewidth=0.8, linestyle=":")
-        axes.set_yticks(places, [_cut(self.classes[number]) for number in shown])
+        names = [fitted(self.classes[number], NAME, SMALL) for number in shown]
+        axes.set_yticks(places, names)
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_xlim(0, 1.15 * most)
         axes.tick_params(axis="y", length=0)
         worst = f"the {NAMED} worst classes" if len(known) > len(shown) else "each class"
-        axes.set_xlabel(f"error of {worst}, %; dotted: of all, {self.error:.2f} %")
+        axes.set_xlabel(f"error of {worst}, %\ndotted: of all, {self.error:.2f} %")
 
     def _images(self, panels: Sequence[Axes]) -> None:
         for axes in panels[len(self.images) :]:
             axes.set_visible(False)
+        width = INCHES_WIDE / ACROSS - 0.1
         for axes, pixels, mistake in zip(panels, self.images, self.mistakes, strict=False):
-            answer = class_name(self.classes, mistake.answer)
-            right = _cut(self.classes[mistake.label])
+            right = printable(self.classes[mistake.label])
+            answer = printable(class_name(self.classes, mistake.answer))
+            text, score = f"{right} → {answer}", f" ({mistake.score:.2g})"
+            if fitted(text, width - SCORE, SMALL) != text:
+                # the score and the arrow take the same space
+                right, answer = (fitted(name, width - SCORE, SMALL) for name in (right, answer))
+                text = f"{right} →\n{answer}"
             show_image(axes, pixels)
-            axes.set_xlabel(
-                f"{right} → {_cut(answer)} ({mistake.score:.2g})",
-                fontsize=SMALL,
-                color=INK,
-                labelpad=2,
-            )
+            axes.set_xlabel(text + score, fontsize=SMALL, color=INK, labelpad=2)
 
     def lines(self) -> list[str]:
         total, wrong = int(self.matrix.sum()), sum(pair[2] for pair in self.confused)
@@ -186,10 +194,6 @@ class Confusion(Visualisation):
         if more > 0:
             lines.append(f"and {counted(more, 'other pair')}")
         return lines
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 16 else f"{name[:15]}…"
 
 
 def confusion(

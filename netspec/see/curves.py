@@ -14,14 +14,18 @@ from netspec.errors import DataError
 from netspec.inference.source import is_a_run
 from netspec.ir.arguments import place
 from netspec.ir.words import counted
-from netspec.see.figures import COLOURS, INCHES_WIDE, QUIET, SMALL, Visualisation, new_figure
+from netspec.see.figures import COLOURS, INCHES_WIDE, QUIET, SMALL, Visualisation, new_figure, short
+from netspec.see.names import fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 MARKED = 12
 """Epochs whose values have a mark each."""
+NAME = 1.8
+"""Width of the name of a run, in inches."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,13 @@ class Curves(Visualisation):
     def draw(self) -> Figure:
         figure = new_figure(INCHES_WIDE, 3.3)
         left, right = figure.subplots(1, 2)
-        names = _names(self.runs)
-        for number, (run, name) in enumerate(zip(self.runs, names, strict=True)):
-            color = COLOURS[number % len(COLOURS)]
-            _line(left, run, run.loss, "-", color, name)
-            _line(right, run, run.top1, "-", color, f"{name}, validation")
-            _line(right, run, run.train_error, "--", color, f"{name}, training")
+        lines, names = [], []
+        for number, (run, path) in enumerate(zip(self.runs, _names(self.runs), strict=True)):
+            color, name = COLOURS[number % len(COLOURS)], fitted(path, NAME, SMALL)
+            _line(left, run, run.loss, "-", color)
+            lines.append(_line(right, run, run.top1, "-", color))
+            lines.append(_line(right, run, run.train_error, "--", color))
+            names += [f"{name}, validation", f"{name}, training"]
         _rates(left, self.runs, is_labelled=True)
         _rates(right, self.runs, is_labelled=False)
         if all((run.loss > 0).all() for run in self.runs):
@@ -85,7 +90,8 @@ class Curves(Visualisation):
         for axes in (left, right):
             axes.set_xlabel("epoch")
             axes.locator_params(axis="x", integer=True)
-        right.legend(loc="upper right")
+        # with lines and names of its own: matplotlib omits lines whose name begins with _
+        right.legend(lines, names, loc="upper right")
         return figure
 
     def lines(self) -> list[str]:
@@ -97,13 +103,12 @@ class Curves(Visualisation):
         ]
 
 
-def _line(
-    axes: Axes, run: Curve, values: NDArray[np.float64], style: str, color: str, name: str
-) -> None:
+def _line(axes: Axes, run: Curve, values: NDArray[np.float64], style: str, color: str) -> Line2D:
     mark = "o" if len(run.epochs) <= MARKED else ""
-    axes.plot(
-        run.epochs, values, style, color=color, label=name, linewidth=1.4, marker=mark, markersize=3
+    (line,) = axes.plot(
+        run.epochs, values, style, color=color, linewidth=1.4, marker=mark, markersize=3
     )
+    return line
 
 
 def _log(axes: Axes) -> None:
@@ -150,9 +155,14 @@ def _rates(axes: Axes, runs: Sequence[Curve], *, is_labelled: bool) -> None:
 
 
 def _names(runs: Sequence[Curve]) -> list[str]:
-    """Return the names of run directories; their paths if two have the same name."""
-    names = [Path(run.run).name for run in runs]
-    return names if len({*names}) == len(names) else [run.run for run in runs]
+    """Return the names of run directories, after as many of their folders as make them differ."""
+    paths = [Path(run.run).absolute() for run in runs]
+    names = [short(run.run) for run in runs]
+    for length in range(2, max(len(path.parts) for path in paths)):
+        if len({*names}) == len(names):
+            break
+        names = ["/".join(path.parts[-length:]) for path in paths]
+    return names
 
 
 def curves(runs: str | Path | Sequence[str | Path]) -> Curves:
@@ -175,7 +185,7 @@ def curves(runs: str | Path | Sequence[str | Path]) -> Curves:
     curves = tuple(_curve(place("each of runs", path, expected)) for path in paths)
     nets = ", ".join(dict.fromkeys(curve.net for curve in curves))
     if len(curves) == 1:
-        return Curves(f"Loss and errors\n{nets}, run {paths[0]}", curves)
+        return Curves(f"Loss and errors\n{nets}, run {short(paths[0])}", curves)
     return Curves(f"Loss and errors of {len(curves)} runs\n{nets}", curves)
 
 

@@ -19,7 +19,7 @@ from netspec.ir.arguments import place, whole
 from netspec.ir.words import counted, plural
 from netspec.runtime.weights import read_weights
 from netspec.see.deconvnet import require_rules
-from netspec.see.figures import INCHES_WIDE, SMALL, Visualisation, new_figure, show_image
+from netspec.see.figures import INCHES_WIDE, SMALL, Visualisation, new_figure, short, show_image
 from netspec.see.projection import beyond, framed, noun_of, size_of
 from netspec.see.streaming import BATCH, part_of, split_of
 from netspec.see.strongest import Excited, Strongest, excited_by, loudest, strongest_of
@@ -185,7 +185,7 @@ def evolution(
     size, patches = size_of(seen.shape_of(row)), _joined(one.patches for one in excited)
     return Evolution(
         caption=f"Projections of {counted(len(numbers), noun_of(size))} of {row} during training"
-        f"{beyond(patches)}\n{dataset.name}\n{seen.net.name}, run {directory.name}",
+        f"{beyond(patches)}\n{dataset.name}\n{seen.net.name}, run {short(directory)}",
         data=dataset.name,
         row=row,
         size=size,

@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from netspec.errors import ArgumentError, DataError, require_type
 from netspec.files.kinds import PDF, PNG, SVG, FileKind, require_place
 from netspec.files.writing import descriptor_of, write_named
+from netspec.language.diagnostics import printable
 from netspec.printing import Printed
+from netspec.see.names import glyphs_noted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +69,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "image.interpolation": "nearest",
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names of files and classes can have dollar signs
     "svg.hashsalt": "netspec",
 }
 
@@ -129,7 +132,8 @@ class Visualisation(Printed, ABC):
         return members
 
     def __str__(self) -> str:
-        return "\n".join([self.caption, *self.lines()])
+        lines = [*self.caption.splitlines(), *self.lines()]
+        return "\n".join(printable(line) for line in lines)
 
     def __repr__(self) -> str:
         return str(self)
@@ -187,11 +191,16 @@ def kind_of(path: Path) -> FileKind:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Use the style of all pictures in a block; raise DataError if matplotlib is missing."""
+    """Use the style of all pictures in a block; raise DataError if matplotlib is missing.
+
+    Settings of a user, such as ``image.origin`` in a matplotlibrc, do not change pictures.
+    """
     require_matplotlib()
     import matplotlib
 
-    with matplotlib.rc_context(rc=STYLE):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
         yield
 
 
@@ -201,7 +210,7 @@ def rendered(figure: Figure, form: str) -> bytes:
         "png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None},
     }  # fmt: skip
     written = BytesIO()
-    with styled():
+    with styled(), glyphs_noted(form):
         figure.savefig(written, format=form, dpi=DPI, metadata=undated[form], facecolor=PAPER)
     return written.getvalue()
 
@@ -343,9 +352,9 @@ def tally(names: Sequence[str]) -> str:
     return ", ".join(f"{name} ({count})" for name, count in counts)
 
 
-def short(path: str) -> str:
-    """Return the name of a file without its folders, for a caption."""
-    return Path(path).name or path
+def short(path: str | Path) -> str:
+    """Return the name of a file or folder on one line, for a caption: ``.`` has a name too."""
+    return printable(Path(os.path.abspath(path)).name or str(path))
 
 
 LINE = 0.18
@@ -357,7 +366,9 @@ def _with_caption(figure: Figure, caption: str) -> Figure:
     width, height = figure.get_size_inches()
     characters = max(20, int(width * 72 / (0.52 * NORMAL)))  # of 0.52 times their height, about
     lines = [
-        line for part in caption.splitlines() for line in textwrap.wrap(part, characters) or [""]
+        line
+        for part in caption.splitlines()
+        for line in textwrap.wrap(printable(part), characters) or [""]
     ]
     figure.set_size_inches(width, height + LINE * len(lines) + 0.1)
     figure.suptitle("\n".join(lines), fontsize=NORMAL, color=INK)

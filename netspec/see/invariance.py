@@ -16,10 +16,19 @@ import torch
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Pixels
-from netspec.errors import ArgumentError, DataError
+from netspec.errors import ArgumentError, DataError, require_type
 from netspec.language.definitions import Setting
-from netspec.see.figures import COLOURS, INCHES_WIDE, Visualisation, new_figure, short, show_image
+from netspec.see.figures import (
+    COLOURS,
+    INCHES_WIDE,
+    SMALL,
+    Visualisation,
+    new_figure,
+    short,
+    show_image,
+)
 from netspec.see.images import Given as GivenImages
+from netspec.see.names import fitted
 from netspec.see.subject import Seen, open_seen, require_classes, right_class
 
 if TYPE_CHECKING:
@@ -79,12 +88,11 @@ class Invariance(Visualisation):
             show_image(grid[0, column], examples, UNITS[kind].partition(",")[0])
             for line in range(3):
                 axes = grid[line + 1, column]
-                for number, image in enumerate(self.images):
+                for number in range(len(self.images)):
                     values = self.distances[kind][number, line] if line < 2 else None
                     values = self.scores[kind][number] if values is None else values
-                    name = f"{short(image)} ({self.label_names[number]})"
                     color = COLOURS[number % len(COLOURS)]
-                    axes.plot(self.amounts[kind], values, color=color, label=name, linewidth=1.4)
+                    axes.plot(self.amounts[kind], values, color=color, linewidth=1.4)
                 axes.set_ylim(bottom=0)
                 if line == 2 and self.is_probability:
                     axes.set_ylim(0, 1.03)
@@ -95,8 +103,13 @@ class Invariance(Visualisation):
                 if line == 2:
                     axes.set_xlabel(UNITS[kind])
         if len(self.images) > 1:
-            handles, names = grid[1, 0].get_legend_handles_labels()
-            figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)))
+            columns = min(4, len(self.images))
+            names = [
+                fitted(f"{short(image)} ({label})", INCHES_WIDE / columns - 0.5, SMALL)
+                for image, label in zip(self.images, self.label_names, strict=True)
+            ]
+            # with handles and names of its own: matplotlib omits lines whose name begins with _
+            figure.legend(grid[1, 0].lines, names, loc="outside lower center", ncols=columns)
         return figure
 
     def lines(self) -> list[str]:
@@ -247,6 +260,7 @@ def _amounts(height: int) -> dict[str, NDArray[np.float64]]:
 def _rows(seen: Seen, rows: Sequence[str] | None) -> tuple[str, str]:
     """Return the two rows to compare; raise DataError or ValueError if they are not two."""
     if rows is not None:
+        require_type("rows", rows, Sequence, "two rows, such as C1 and F7")
         if isinstance(rows, str) or len(rows) != 2:
             raise ArgumentError("rows must be two rows, such as C1 and F7")
         for row in rows:

@@ -34,6 +34,7 @@ from netspec.see.figures import (
 )
 from netspec.see.images import Given as GivenImages
 from netspec.see.images import Sample
+from netspec.see.names import fitted
 from netspec.see.nearest import Nearest
 from netspec.see.streaming import BATCH, split_of, stream
 from netspec.see.subject import Seen, open_seen
@@ -51,8 +52,6 @@ MOST_IMAGES = 50
 PIXELS = "pixels"
 INCHES = 6.5
 """Width of the picture."""
-LETTERS = 14
-"""Characters of the name of a class under an image."""
 GAP = 0.08
 """Space between images, as a part of their width."""
 TEXT = 0.2
@@ -101,13 +100,14 @@ class Neighbours(Visualisation):
         cell = INCHES / (max(kept, 5) + 1.6)  # the image itself is 1.3 wide, and has a margin
         image = (1 - GAP) * self.pixels.shape[1] / self.pixels.shape[2]
         down = image + GAP / 2 + TEXT / cell
+        width = (1 - GAP) * cell
         block = 2 * down + 1.5 * GAP
         figure = new_figure(INCHES, count * block * cell + 0.05)
         axes = figure.subplots()
         bare(axes)
         for q in range(count):
             top = q * block
-            self._query(axes, q, top, down, image)
+            self._query(axes, q, top, down, image, 1.2 * width)
             for space, row in enumerate(self.names):
                 for k in range(kept):
                     if self.examples[space, q, k] < 0:
@@ -115,8 +115,9 @@ class Neighbours(Visualisation):
                     left, above = 1.6 + k, top + space * down
                     _image(axes, self.neighbours[space, q, k], left, above, image)
                     is_same = bool(self.labels[q]) and row[q][k] == self.labels[q]
+                    name = fitted(row[q][k], width, SMALL)
                     axes.text(
-                        left + (1 - GAP) / 2, above + image + GAP / 2, _cut(row[q][k]),
+                        left + (1 - GAP) / 2, above + image + GAP / 2, name,
                         ha="center", va="top", fontsize=SMALL, color=RIGHT if is_same else QUIET,
                     )  # fmt: skip
         axes.set_xlim(0, max(kept, 5) + 1.6)
@@ -124,12 +125,14 @@ class Neighbours(Visualisation):
         axes.set_aspect("equal")
         return figure
 
-    def _query(self, axes: Axes, q: int, top: float, down: float, image: float) -> None:
+    def _query(
+        self, axes: Axes, q: int, top: float, down: float, image: float, inches: float
+    ) -> None:
         """Draw an image, its class, and at its right the names of the spaces."""
         _image(axes, self.pixels[q], 0, top + down - image * 0.6, image * 1.2, 1.2)
         axes.text(
             0.6 * (1 - GAP), top + down + image * 0.6 + GAP / 2,
-            _cut(self.labels[q] or short(self.images[q])),
+            fitted(self.labels[q] or short(self.images[q]), inches, SMALL),
             ha="center", va="top", fontsize=SMALL, color=RIGHT if self.labels[q] else INK,
         )  # fmt: skip
         for space, name in enumerate(self.spaces):
@@ -170,10 +173,6 @@ def _image(
     shown = np.broadcast_to(fractions(pixels), (*pixels.shape[:2], 3))
     extent = (left, left + times * (1 - GAP), top + height, top)
     axes.imshow(shown, extent=extent)
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 class _Query(NamedTuple):

@@ -22,6 +22,7 @@ from netspec.ir.arguments import whole
 from netspec.language.definitions import Setting
 from netspec.see.figures import COLOURS, INK, SMALL, Visualisation, new_figure, short, show_image
 from netspec.see.images import GREY
+from netspec.see.names import fitted
 from netspec.see.subject import Seen, class_name, open_seen, require_classes, right_class
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ class Occlusion(Visualisation):
         example[top : top + self.size, left : left + self.size] = GREY
         show_image(panels[0], example, "image, one place\nof the square")
         noun = "probability" if self.is_probability else "output"
-        self._map(figure, panels[1], below[1], self.scores, f"{noun} of\n{self.label_name}")
+        label = fitted(self.label_name, PANEL - 0.2, SMALL)
+        self._map(figure, panels[1], below[1], self.scores, f"{noun} of\n{label}")
         if self.row:
             title = f"activity of {self.row},\nmap {self.map_number}"
             self._map(figure, panels[2], below[2], self.activities, title)
@@ -153,8 +155,9 @@ class Occlusion(Visualisation):
         )  # fmt: skip
         self._place(axes, "most probable\nclass" if self.is_probability else "best\nclass")
         present = [number for number in listed if number in numbers][:NAMED]
+        name = PANEL / 2 - 0.25  # there are two in a row of the legend
         handles = [
-            Patch(color=colours[index[number]], label=_cut(self.names[f"{number}"]))
+            Patch(color=colours[index[number]], label=fitted(self.names[f"{number}"], name, SMALL))
             for number in present
         ]
         below.legend(
@@ -186,10 +189,6 @@ class Occlusion(Visualisation):
                 f"{self.activities.min():.4g} to {self.activities.max():.4g} with the square"
             )
         return lines
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:13]}…"
 
 
 def occlusion(

@@ -26,6 +26,7 @@ from netspec.see.figures import (
     show_image,
 )
 from netspec.see.images import Given as GivenImages
+from netspec.see.names import fitted
 from netspec.see.subject import class_name, known_class, open_seen, require_classes
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ INCHES = 1.95
 """Width of a column."""
 BAR = 0.2
 """Height of a bar, in inches."""
-LETTERS = 30
+SCORE = 0.5
+"""Width of a score, in inches."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,8 +88,9 @@ class Predictions(Visualisation):
                 below.set_visible(False)
                 continue
             show_image(above, self.pixels[place])
-            title = self.label_names[place] or short(self.images[place])
-            above.set_xlabel(_cut(title), fontsize=SMALL, color=INK, labelpad=3)
+            name = self.label_names[place] or short(self.images[place])
+            title = fitted(name, INCHES - 0.1, SMALL)
+            above.set_xlabel(title, fontsize=SMALL, color=INK, labelpad=3)
             self._bars(below, place)
         return figure
 
@@ -99,7 +102,8 @@ class Predictions(Visualisation):
         is_right = self.answers[place] == self.labels[place]
         axes.barh(rows, scores, color=np.where(is_right, PALE_RIGHT, PALE), height=0.84)
         for row, (name, score) in enumerate(zip(self.names[place], scores, strict=True)):
-            axes.text(0.02 * most, row, _cut(name), va="center", fontsize=SMALL, color=INK)
+            text = fitted(name, INCHES - 0.15 - SCORE, SMALL)
+            axes.text(0.02 * most, row, text, va="center", fontsize=SMALL, color=INK)
             axes.text(
                 most, row, _shown(score, self.is_probability), va="center", ha="right",
                 fontsize=SMALL, color=INK,
@@ -126,10 +130,6 @@ class Predictions(Visualisation):
 
 def _shown(score: float, is_probability: bool) -> str:
     return f"{100 * score:.1f} %" if is_probability else f"{score:.3g}"
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def predictions(

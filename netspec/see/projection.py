@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Pixels
-from netspec.errors import ArgumentError, DataError
+from netspec.errors import ArgumentError, DataError, require_type
 from netspec.inference.classify import Picture
 from netspec.ir.arguments import whole
 from netspec.ir.shapes import Shape
@@ -248,6 +248,7 @@ def projection(
 def _rows(seen: Seen, row: Any) -> tuple[str, ...]:
     """Return the chosen rows, or by default some of those with a convolution, evenly spread."""
     if row is not None:
+        require_type("row", row, (str, Sequence), "the name of a row or stage, or several")
         rows = (row,) if isinstance(row, str) else tuple(row)
         if not rows:
             raise ArgumentError("row must be one row or several, not an empty sequence")

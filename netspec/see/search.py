@@ -28,6 +28,7 @@ from netspec.see.figures import (
 )
 from netspec.see.images import Given as GivenImages
 from netspec.see.index import CodeIndex
+from netspec.see.names import fitted
 from netspec.see.streaming import split_of
 from netspec.see.subject import open_seen
 from netspec.see.vectors import vectors_of_samples
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 KEPT = 6
 MOST_KEPT = 100
 MOST_IMAGES = 50
-LETTERS = 16
-"""Characters of the name of an image or a class."""
 BETWEEN = 0.2
 """Space between an image and those found, in images."""
 TEXT = 0.42
@@ -89,10 +88,12 @@ class Search(Visualisation):
         for q in range(count):
             panels[q, 1].set_visible(False)
             show_image(panels[q, 0], self.pixels[q])
-            panels[q, 0].set_xlabel(_cut(short(self.images[q])), fontsize=SMALL, color=INK)
+            name = fitted(short(self.images[q]), cell, SMALL)
+            panels[q, 0].set_xlabel(name, fontsize=SMALL, color=INK)
             for k in range(kept):
                 show_image(panels[q, 2 + k], self.found[q, k])
-                text = f"{_cut(self.names[q][k])}\n{counted(int(self.distances[q, k]), 'bit')}"
+                name, bits = fitted(self.names[q][k], cell, SMALL), int(self.distances[q, k])
+                text = f"{name}\n{counted(bits, 'bit')}"
                 panels[q, 2 + k].set_xlabel(text, fontsize=SMALL, color=INK, labelpad=2)
         return figure
 
@@ -103,10 +104,6 @@ class Search(Visualisation):
                 self.images, self.names, self.distances.tolist(), strict=True
             )
         ]
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def search(

@@ -135,7 +135,7 @@ def stream(
     from netspec.training.stopping import Stopping
 
     end = seen.stage_of(row)
-    shape, expects = seen.net.input_shape, replace(seen.subject.expects, views="center")
+    shape, expects = seen.image_shape, replace(seen.subject.expects, views="center")
     tests = InOrder(
         dataset,
         view_of(expects, shape),
@@ -161,7 +161,7 @@ def stream(
                 if state is not None and (is_due or stopping.asked):
                     save_state(state, key, summary.tensors(), start, used)
                     saved = monotonic()
-                    if stopping.asked and start < count:
+                    if stopping.asked:
                         raise Interrupted(stopping.asked, start, count, state)
     finally:
         tests.close()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Pixels
-from netspec.errors import ArgumentError, DataError, LabelError
+from netspec.errors import ArgumentError, DataError, LabelError, require_type
 from netspec.files.finite import first_not_finite
 from netspec.inference.classify import name_of
 from netspec.inference.source import expects_of
@@ -23,6 +23,7 @@ from netspec.ir.guess import did_you_mean
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Shape
 from netspec.language.definitions import Setting
+from netspec.see.figures import short
 from netspec.see.images import Preparation
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Seen:
         _, _, origin = self.subject.origin.partition("the ")
         kind, _, path = origin.partition(" ")
         is_known = kind in ("run", "weights", "artifact")
-        return f"{self.net.name}, {kind} {Path(path).name}" if is_known else self.net.name
+        return f"{self.net.name}, {kind} {short(path)}" if is_known else self.net.name
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -70,14 +71,29 @@ class Seen:
         """The type of parameters and images."""
         return self.subject.model.lowered.dtype
 
+    @property
+    def image_shape(self) -> Shape:
+        """Size of the image that the net takes, (height, width, channels).
+
+        Raises:
+            DataError: the net has several inputs.
+        """
+        inputs = self.net.graph.inputs
+        if len(inputs) != 1:
+            raise DataError(
+                f"{self.net.name} has the inputs {', '.join(inputs)}: images can be shown to a net "
+                "with one input only; call the model in Python"
+            )
+        return self.net.input_shape
+
     @cached_property
     def preparation(self) -> Preparation:
         """From an image to the input of the net.
 
         Raises:
-            DataError: the input of the net is not an image.
+            DataError: the input of the net is not one image.
         """
-        return Preparation(self.subject.expects, self.net.input_shape)
+        return Preparation(self.subject.expects, self.image_shape)
 
     @property
     def is_probability(self) -> bool:
@@ -88,8 +104,10 @@ class Seen:
         """Return the name of the stage that a row or stage ends in.
 
         Raises:
+            TypeError: it is not a string.
             DataError: the net does not have it.
         """
+        require_type("row", label, str, "the name of a row or stage")
         try:
             return self.net.graph.find(label)
         except LabelError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -186,6 +189,30 @@ def test_an_interrupted_pass_is_continued_by_the_same_command(
     assert counts == [512, 1024, 1437]
     assert output.exists()
     assert not (tmp_path / "a.png.pass").exists()
+
+
+class Full(io.StringIO):
+    """A standard output to which nothing can be written, such as a closed pipe."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EPIPE, "Broken pipe")
+
+
+@pytest.mark.parametrize("picture", ["top9", "neighbours", "codes"])
+def test_a_picture_whose_output_cannot_be_printed_leaves_no_saved_pass(
+    picture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autoencoder, "STEPS", 10)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    data = folder_of(tmp_path / "noise", 8, 2)
+    command = ["see", picture, "lenet5", "--weights", "digits", "--data", data]
+    images = ["--queries", "0"] if picture == "neighbours" else []
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, *images, "-o", str(folder / "a.png")])
+    assert stopped.value.code
+    assert os.listdir(folder) == ["a.png"]
 
 
 def test_every_picture_is_a_function_with_the_options_of_its_command() -> None:

@@ -57,7 +57,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert not are_same(trained(seed=1), one)
 
 
-@pytest.mark.parametrize("step", [1, 3, 17, 29])
+@pytest.mark.parametrize("step", [1, 3, 17, 29, 30])
 def test_a_training_that_is_interrupted_gives_the_same_bits(step: int, tmp_path: Path) -> None:
     state, steps = tmp_path / "a.pass", list[int]()
 

@@ -10,6 +10,7 @@ import pytest
 
 import netspec
 from netspec.errors import DataError
+from netspec.see.curves import Curves
 
 
 def test_curves_are_the_metrics_of_the_run(run: Path) -> None:
@@ -36,12 +37,34 @@ def test_several_runs_are_in_one_picture(run: Path, tmp_path: Path) -> None:
     seen = netspec.see.curves([run, other])
     assert [curve.run for curve in seen.runs] == [str(run), str(other)]
     left, right = seen.figure().axes
-    assert [line.get_label() for line in left.get_lines() if len(line.get_xdata()) == 3] == [
-        str(run),
-        str(other),
-    ]  # two runs of the same name are told apart by their paths
+    assert sum(len(line.get_xdata()) == 3 for line in left.get_lines()) == 2
     assert sum(len(line.get_xdata()) == 3 for line in right.get_lines()) == 4
     assert "Loss and errors of 2 runs" in seen.caption
+
+
+def legend_of(seen: Curves) -> list[str]:
+    legend = seen.figure().axes[1].get_legend()
+    assert legend is not None
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_every_run_is_in_the_legend(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("_a", "b$x$c", "\x07", "c/run", "d/run")
+    paths = [shutil.copytree(run, tmp_path / name) for name in names]
+    # matplotlib omits a line whose own label begins with _
+    expected = ["_a", "b$x$c", "·"]
+    assert legend_of(netspec.see.curves(paths[:3])) == [
+        f"{name}, {split}" for name in expected for split in ("validation", "training")
+    ]
+    # the last part of their paths that differs
+    assert legend_of(netspec.see.curves(paths[3:]))[::2] == [
+        "c/run, validation",
+        "d/run, validation",
+    ]
+    monkeypatch.chdir(paths[0])
+    assert netspec.see.curves(".").caption.endswith("\nsmall, run _a")
 
 
 def test_what_is_not_a_run_is_named(run: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 from dataclasses import fields
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -92,6 +93,19 @@ def test_pictures_are_saved_by_suffix_and_equal_ones_are_equal(tmp_path: Path) -
         netspec.see.filters("lenet5", weights="digits").save(path)
         assert path.read_bytes() == before
     assert picture._repr_png_() == (tmp_path / "a.png").read_bytes()
+
+
+def test_settings_of_a_user_do_not_change_a_picture(tmp_path: Path) -> None:
+    def written() -> bytes:
+        path = tmp_path / "a.png"
+        netspec.see.activations("lenet5", DIGIT, weights="digits", row="C3").save(path)
+        return path.read_bytes()
+
+    settings = {"image.origin": "lower", "axes.grid": True, "text.usetex": True, "figure.dpi": 20}
+    before = written()
+    with matplotlib.rc_context(settings):
+        assert written() == before
+        assert matplotlib.rcParams["image.origin"] == "lower"  # as the user has it again
 
 
 def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,18 @@ def test_an_interrupted_pass_continues(seen: Seen, tmp_path: Path) -> None:
     assert not dataset.read
 
 
+def test_a_signal_during_the_last_batch_stops_as_well(seen: Seen, tmp_path: Path) -> None:
+    # otherwise a picture of many short passes could not be stopped
+    def last(done: int, images: int) -> None:
+        if done == images:
+            signal.raise_signal(signal.SIGINT)
+
+    state = tmp_path / "a.pass"
+    with pytest.raises(Interrupted, match="stopped after 75 of 75 images, and is saved in"):
+        passed(seen, data(), state=state, advance=last)
+    assert_same(passed(seen, data(), state=state), passed(seen, data()))
+
+
 def test_a_killed_pass_continues_from_the_last_save(
     seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -66,6 +67,49 @@ def test_a_name_that_is_a_number_is_a_name_first() -> None:
     right = known_class(seen, "a.png", "1")
     assert right is not None
     assert right.number == 0
+
+
+TWO = """net two
+input left 8x8x3
+input right 8x8x3
+A from left: conv 3x3, 4 | relu
+B from right: conv 3x3, 4 | relu
+J from A, B: add
+F: fc 5 | softmax
+"""
+
+
+@pytest.mark.parametrize(
+    "picture",
+    ["activations", "predictions", "projection", "occlusion", "invariance", "neighbours", "top9",
+     "codes", "confusion"],
+)  # fmt: skip
+def test_a_net_with_several_inputs_is_refused_where_images_are_shown_to_it(picture: str) -> None:
+    net, image = netspec.loads(TWO), np.zeros((8, 8, 3), np.uint8)
+    arguments = {"neighbours": {"images": image}, "top9": {}, "codes": {}, "confusion": {}}
+    options = arguments.get(picture)
+    show = getattr(netspec.see, picture)
+    with pytest.raises(
+        DataError, match=r"two has (the inputs left, right|2 inputs)|one image as its"
+    ):
+        show(net, image) if options is None else show(net, data="digits:8", **options)
+    assert netspec.see.filters(net).row == "A"
+
+
+@pytest.mark.parametrize(
+    ("picture", "rows"),
+    [
+        ("activations", {"row": 3}),
+        ("occlusion", {"row": 3}),
+        ("projection", {"row": 3}),
+        ("projection", {"row": [3]}),
+        ("invariance", {"rows": 3}),
+        ("invariance", {"rows": (3, 3)}),
+    ],
+)
+def test_a_row_is_a_string(picture: str, rows: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match=r"rows? must be (the name of a row|two rows)"):
+        getattr(netspec.see, picture)("lenet5", np.zeros((32, 32), np.uint8), **rows)
 
 
 def test_weights_that_are_not_finite_are_named() -> None:

@@ -17,6 +17,7 @@ from netspec.cli.see.options import (
     resumed,
     show,
 )
+from netspec.language.diagnostics import printable
 
 
 def _whole_bytes(context: click.Context, parameter: click.Parameter, bits: int) -> int:
@@ -112,6 +113,6 @@ def codes(
         return made
 
     with counting("codes") as advance, resumed(output) as state:
-        show(make, reads, output=output, force=force, as_json=as_json)
+        show(make, reads, output=output, force=force, as_json=as_json, state=state)
     if index is not None and not as_json:
-        click.echo(f"the index is in {index}")
+        click.echo(f"the index is in {printable(str(index))}")

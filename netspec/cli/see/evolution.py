@@ -78,4 +78,5 @@ def evolution(
             output=output,
             force=force,
             as_json=as_json,
+            state=state,
         )

@@ -91,4 +91,5 @@ def neighbours(
             output=output,
             force=force,
             as_json=as_json,
+            state=state,
         )

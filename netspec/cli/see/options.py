@@ -22,6 +22,7 @@ from netspec.cli.common import (
 )
 from netspec.cli.expecting import expects_options
 from netspec.cli.outputs import force_option, guard, output_option
+from netspec.language.diagnostics import printable
 
 if TYPE_CHECKING:
     from netspec.see.figures import Visualisation
@@ -178,11 +179,12 @@ def counting(noun: str) -> Iterator[Callable[[int, int], None]]:
 def resumed(output: Path | None) -> Iterator[Path | None]:
     """Yield the file next to a picture in which a pass over a data set is saved.
 
-    It is removed after the block.  If a signal stops the pass, it is kept, and the repeated command
-    continues.  A picture that is written to a pipe does not have such a file.
+    :func:`show` removes it after the picture is written.  If a signal stops the pass, it is kept,
+    and the repeated command continues.  A picture that is written to a pipe does not have such a
+    file.
     """
     from netspec.files.writing import is_written_into
-    from netspec.see.streaming import Interrupted, forget
+    from netspec.see.streaming import Interrupted
 
     if output is None or is_written_into(output):
         yield None
@@ -193,7 +195,6 @@ def resumed(output: Path | None) -> Iterator[Path | None]:
     except Interrupted as stopped:
         click.echo(str(stopped), err=True)
         raise click.exceptions.Exit(128 + stopped.number) from None
-    forget(state)
 
 
 def show(
@@ -203,6 +204,7 @@ def show(
     output: Path | None,
     force: bool,
     as_json: bool,
+    state: Path | None = None,
 ) -> None:
     """Make a picture, write it, and print its caption and its figures, or JSON.
 
@@ -212,8 +214,10 @@ def show(
         output: path of the picture; None writes no file.
         force: replace a file of another kind.
         as_json: print JSON.
+        state: the file of :func:`resumed`, if the picture has one.
     """
     from netspec.see.figures import kind_of, require_matplotlib
+    from netspec.see.streaming import forget
 
     if output is None and not as_json:
         raise click.UsageError("give the file to write with -o FILE.png, or --json, or both")
@@ -223,8 +227,10 @@ def show(
     picture = make()
     if output is not None:
         picture.save(output, force=force)
+    if state is not None:
+        forget(state)  # before anything is printed: a pipe may be closed
     if as_json:
         print_json(picture.as_json())
         return
     click.echo(str(picture))
-    click.echo(f"the picture is in {output}")
+    click.echo(f"the picture is in {printable(str(output))}")

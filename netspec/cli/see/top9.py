@@ -84,4 +84,5 @@ def top9(
             output=output,
             force=force,
             as_json=as_json,
+            state=state,
         )
