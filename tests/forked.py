@@ -109,10 +109,7 @@ def forkserver() -> ForkServerContext:
     The server starts once and then keeps to what it was told first, so there is one list.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([
-        "pytest", "torch.multiprocessing", "netspec.compiler",
-        "netspec.training.loop", "netspec.training.columns", "tests.training.steps",
-    ])  # fmt: skip
+    context.set_forkserver_preload(["tests.preloaded"])
     return context
 
 
