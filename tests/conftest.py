@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 from collections.abc import Iterator
+from ctypes import CDLL
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,10 @@ def pytest_unconfigure() -> None:
 
 
 def _has_gpu() -> bool:
+    try:
+        CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:  # no driver; PyTorch, which takes a second, would say the same
+        return False
     try:
         import torch
     except ImportError:  # the language and its checks need no torch, nor do their tests

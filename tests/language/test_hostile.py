@@ -175,7 +175,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "NS007",
         SYMBOLS
         + "a: concat {\n"
-        + "".join(f"maxpool {i}x{i}/2 | gap\n" for i in range(1, 300))
+        + "".join(f"maxpool {i}x{i}/2 | gap\n" for i in range(1, 220))
         + "}\nb: fc 2 -> field 3",
     ),
     "symbols as labels": ("NS117", SYMBOLS + "1..N: relu"),

@@ -13,12 +13,14 @@ from netspec import SpecError
 from netspec.language.handbook import codes
 from netspec.language.read import BUNDLED, decode
 from netspec.net import from_source
-from tests.examples import examples
+from tests.examples import examples, is_all
 from tests.helpers import some_by_default
 
 EVERYTHING = Path(__file__).parent / "everything.net"
 SPECS = {path.stem: path.read_bytes() for path in [*sorted(BUNDLED.glob("*.net")), EVERYTHING]}
 PORTION = 10_000 // (3 * len(SPECS)) + 1
+if not is_all():
+    PORTION //= 2  # other mutations each time; the profile takes its share of the half
 
 WORDS = re.compile(rb"\w+|\s+|[^\w\s]")
 POOL = [word for text in SPECS.values() for word in set(WORDS.findall(text))] + [

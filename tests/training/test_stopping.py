@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from netspec.cli import main
 from netspec.training.checkpoint import Checkpoint
 from netspec.training.directory import CHECKPOINT
 from netspec.training.metrics import read_metrics
 from tests.training.ranks import free_port
-from tests.training.test_torchrun import children
+from tests.training.runs import started
+from tests.training.test_torchrun import children, lead, torchrun
 
 SPEC = """net small
 input image 24x24x3
@@ -46,29 +48,38 @@ def command(photographs: Path) -> list[str]:
                     image.rotate(90 * copy).save(path.with_name(f"{copy}_{path.name}"))
     (photographs / "small.net").write_text(SPEC)
     return [
-        "-m", "netspec", "train", str(photographs / "small.net"), "--data",
+        "train", str(photographs / "small.net"), "--data",
         f"images:{photographs}", "-o", str(photographs / "run"), "--workers", "2",
     ]  # fmt: skip
 
 
-def begun(arguments: list[str], run: Path, epochs: int = 1) -> subprocess.Popen[str]:
+def begun(run: Path, work: Callable[..., Any], *arguments: Any, epochs: int = 1) -> BaseProcess:
     """A process that leads a group of its own, once its run has learned for some epochs."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with (run.parent / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            env=environment,
-        )
+    log = run.parent / "log"
+    process = started(lead, log, work, *arguments)
     until = monotonic() + LONGEST
     while not run.is_dir() or len(read_metrics(run)) < epochs:
-        assert process.poll() is None, (run.parent / "log").read_text()
+        assert process.is_alive(), log.read_text()
         assert monotonic() < until
         sleep(0.05)
     return process
+
+
+def command_line(arguments: list[str]) -> None:
+    """Do what ``netspec`` does with these arguments; unlike a command of click, it has a name."""
+    main(arguments)
+
+
+def code_of(process: BaseProcess) -> int | None:
+    """The exit code of a process, which has time to end."""
+    process.join(LONGEST)
+    return process.exitcode
+
+
+def number_of(process: BaseProcess) -> int:
+    """The number of a process, and of the group that it leads."""
+    assert process.pid is not None
+    return process.pid
 
 
 def group_of(process: int) -> set[int]:
@@ -93,14 +104,14 @@ def ended(group: int) -> bool:
 
 
 @pytest.fixture
-def killing() -> Iterator[list[subprocess.Popen[str]]]:
+def killing() -> Iterator[list[BaseProcess]]:
     """Processes whose groups are killed at the end, whatever comes of them."""
-    processes: list[subprocess.Popen[str]] = []
+    processes: list[BaseProcess] = []
     yield processes
     for process in processes:
-        for member in group_of(process.pid):
+        for member in group_of(number_of(process)):
             os.kill(member, signal.SIGKILL)
-        process.wait()
+        process.join()
 
 
 @pytest.mark.parametrize(
@@ -115,45 +126,55 @@ def test_a_signal_to_the_group_saves_the_run(
     command: list[str],
     photographs: Path,
     number: signal.Signals,
-    killing: list[subprocess.Popen[str]],
+    killing: list[BaseProcess],
 ) -> None:
     run = photographs / "run"
-    process = begun(command, run)
+    process = begun(run, command_line, command)
     killing.append(process)
-    assert len(group_of(process.pid)) >= 1 + 2, "the trainer and its workers"
-    os.killpg(process.pid, number)
-    os.killpg(process.pid, number)  # as `timeout` does
+    group = number_of(process)
+    assert len(group_of(group)) >= 1 + 2, "the trainer and its workers"
+    os.killpg(group, number)
+    os.killpg(group, number)  # as `timeout` does
     said = (photographs / "log").read_text
-    assert process.wait(LONGEST) == 128 + number, said()
+    assert code_of(process) == 128 + number, said()
     assert said().endswith(f"saved; continue with: netspec train --resume {run}\n")
     assert "Traceback" not in said()
     assert Checkpoint.state_in(run / CHECKPOINT).epoch >= 1
-    assert ended(process.pid), "workers are left"
+    assert ended(group), "workers are left"
 
 
 def test_nothing_is_left_of_a_trainer_that_is_killed(
-    command: list[str], photographs: Path, killing: list[subprocess.Popen[str]]
+    command: list[str], photographs: Path, killing: list[BaseProcess]
 ) -> None:
-    process = begun(command, photographs / "run")
+    process = begun(photographs / "run", command_line, command)
     killing.append(process)
+    assert len(group_of(number_of(process))) >= 1 + 2, "the trainer and its workers"
     process.kill()
-    process.wait()
-    assert ended(process.pid)
+    process.join()
+    assert ended(number_of(process))
+
+
+def train_as_rank(arguments: list[str]) -> None:
+    """Train as one rank, in a group of its own, as torchrun starts ranks that are programs."""
+    os.setsid()
+    main(arguments)
 
 
 def test_a_signal_to_the_group_of_torchrun_saves_the_run(
-    command: list[str], photographs: Path, killing: list[subprocess.Popen[str]]
+    command: list[str], photographs: Path, killing: list[BaseProcess]
 ) -> None:
     """torchrun sends it to the ranks once more; they are in groups of their own."""
     run = photographs / "run"
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
-    process = begun([*launcher, *command], run)
+    options = ["--nproc-per-node=2", f"--master-port={free_port()}"]
+    process = begun(run, torchrun, options, train_as_rank, command)
     killing.append(process)
-    ranks = list(children(process.pid))
-    for group in {process.pid, *map(os.getpgid, ranks)}:
+    ranks = list(children(number_of(process)))
+    groups = {number_of(process), *map(os.getpgid, ranks)}
+    assert groups >= {*ranks}
+    for group in groups:
         os.killpg(group, signal.SIGTERM)
-    assert process.wait(LONGEST) != 0
+    assert code_of(process) != 0
     said = (photographs / "log").read_text()
     assert said.count(f"saved; continue with: netspec train --resume {run}\n") == 1, said
     assert Checkpoint.state_in(run / CHECKPOINT).epoch >= 1
-    assert all(ended(group) for group in (process.pid, *ranks))
+    assert all(ended(group) for group in (number_of(process), *ranks))

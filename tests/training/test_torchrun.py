@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
+from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,13 +51,21 @@ def train_as_rank(arguments: list[str]) -> None:
     main(arguments)
 
 
-def torchrun(options: list[str], arguments: list[str], log: Path) -> None:
-    """Do what torchrun does, with ranks that are forked from this process, which has PyTorch."""
+def lead(log: Path, work: Callable[..., Any], *arguments: Any) -> None:
+    """Do some work as the leader of a new group of processes, which writes to the log."""
+    os.setsid()
+    # semaphores of those that are killed are for a tracker of the group, not for that of the tests
+    resource_tracker._resource_tracker._fd = None
     with log.open("wb") as output:
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
+    work(*arguments)
+
+
+def torchrun(options: list[str], rank: Callable[[list[str]], None], arguments: list[str]) -> None:
+    """Do what torchrun does, with ranks that are forked from this process, which has PyTorch."""
     config, _, _ = config_from_args(parse_args(["--start-method=fork", *options, "netspec"]))
-    elastic_launch(config, train_as_rank)(arguments)
+    elastic_launch(config, rank)(arguments)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="dead processes are looked up in /proc")
@@ -66,11 +76,13 @@ def test_a_column_that_is_killed_is_named_and_the_run_goes_on(tmp_path: Path) ->
     spec.write_text(NET.replace("input", "columns 2\ninput") + RECIPE)
     directory, log = tmp_path / "run", tmp_path / "log"
     launcher = started(
+        lead,
+        log,
         torchrun,
         ["--nproc-per-node=2", "--max-restarts=1", f"--master-port={free_port()}"],
+        train_as_rank,
         ["train", str(spec), "--columns", "--data", "digits:8", "--dtype", "float64",
          "--checkpoint-every=0", "-o", str(directory)],
-        log,
     )  # fmt: skip
     launcher.join()
     said = log.read_text()
