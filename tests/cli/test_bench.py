@@ -12,14 +12,14 @@ import torch
 from click.testing import CliRunner, Result
 
 from netspec.cli import main
-from netspec.timing import machine, measure, memory
+from netspec.timing import measure, memory
 from netspec.views import bench_chart
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
     monkeypatch.setattr(measure, "SAMPLE", 1e-4)
     monkeypatch.setattr(memory, "peak", lambda case, name, threads: 5e6)
 

@@ -9,16 +9,16 @@ import torch
 
 import netspec
 from netspec.lowering.backend import Timed
-from netspec.timing import layers, machine
+from netspec.timing import layers
 from netspec.timing.layers import least, measured, profiled
-from netspec.timing.machine import Rates
+from netspec.timing.rates import Rates
 from tests.timing.helpers import case_of
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
 
 
 def test_medians_are_of_the_second_run_of_each_round_but_the_first(

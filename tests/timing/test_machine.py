@@ -30,8 +30,8 @@ def test_rates_count_two_operations_and_both_ways_of_a_copy() -> None:
 
 
 def test_the_yardsticks_multiply_in_the_type_and_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 16)
-    monkeypatch.setattr(machine, "COPIED", 64)
+    monkeypatch.setattr(rates, "SIZE", 16)
+    monkeypatch.setattr(rates, "COPIED", 64)
     yardsticks = calls(torch.bfloat16)
     assert (yardsticks["product"]().shape, yardsticks["product"]().dtype) == (
         (16, 16),

@@ -25,8 +25,8 @@ KEYS = {"name", "version", "median_ms", "spread_ms", "compile_s", "peak_mb", "er
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
     monkeypatch.setattr(measure, "SAMPLE", 1e-4)
 
 
