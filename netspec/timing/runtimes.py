@@ -28,9 +28,9 @@ class OnnxRuntime(Engine):
     """ONNX Runtime on the CPU, with PyTorch's number of threads.
 
     All optimisations of the graph, one operator after another, and threads that spin while they
-    wait: the settings of its guide, onnxruntime.ai/docs/performance/tune-performance/threading.html.
-    They are its defaults; here they are explicit, so that other defaults of a later version do not
-    change what is compared.
+    wait, as its guide "Thread management" has them (onnxruntime.ai/docs/performance).  They are its
+    defaults; they are explicit so that a later version with other defaults is not compared with
+    worse settings.
     """
 
     name = "onnxruntime"

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from netspec.cli import main
-from netspec.timing import measure, memory
+from netspec.timing import measure, memory, rates
 from netspec.views import bench_chart
 
 
