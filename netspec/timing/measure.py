@@ -109,8 +109,8 @@ def measured(
 
     The entry of an engine that cannot run has ``error``.
     """
-    known = engines()
-    chosen = [known[name] for name in (OURS, *against)]
+    every = engines()
+    chosen = [every[name] for name in (OURS, *against)]
     turns: dict[str, Turn] = {}
     entries = {}
     expected, timer = exact(case), timer_of(case.torch_device)

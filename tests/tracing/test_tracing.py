@@ -134,7 +134,7 @@ def test_figures_are_those_of_the_batch_and_type(net: Net) -> None:
     assert many.steps[0].problem.bytes * 2 == one.steps[0].problem.bytes * 3
     step, profile = many.steps[0], many.profile
     assert profile is not None
-    assert step.floor == step.problem.bytes / profile.rates.copy  # it multiplies nothing
+    assert step.floor == profile.rates.least(0, step.problem.bytes)  # it multiplies nothing
     assert step.time == profile.steps[step.number]
 
 
