@@ -1,9 +1,11 @@
 """Time whole nets and their peers with ``netspec bench``, and store the results.
 
-    python benchmarks/nets.py [--net N ...] [--rounds N]
+    OMP_NUM_THREADS=1 python benchmarks/nets.py [--net N ...] [--batch N ...] [--dtype D ...]
+    OMP_NUM_THREADS=2 python benchmarks/nets.py [--net N ...] [--batch N ...] [--dtype D ...]
 
-AlexNet and GoogLeNet at batches of 1 and 8, Inception v3 and VGG16 at 1, in float32.  Each case is
-stored in benchmarks/results/nets-<cpu>.json; ``python docs/performance.py`` makes table and plot.
+All nets at batches of 1 and 8, in float32 against all peers, and in bfloat16 against eager PyTorch
+and OpenVINO.  Each case is stored in benchmarks/results/nets-<cpu>-<threads>.json at once;
+``python docs/performance.py`` makes tables and plots.
 """
 
 from __future__ import annotations
@@ -13,16 +15,29 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
 
-from benchmarks.results import FOLDER, path_for, write
-from netspec.timing import PEERS
+from benchmarks.results import FOLDER, nets_path, write
+from netspec.timing import PEERS, ROUNDS
 
-PLAN = {"alexnet": (1, 8), "googlenet": (1, 8), "inception_v3": (1,), "vgg16_3": (1,)}
-DTYPE = "float32"
+NETS = (
+    "alexnet",
+    "googlenet",
+    "vgg16_3",
+    "inception_v3",
+    "resnet50",
+    "resnet18",
+    "mobilenet_v1",
+    "densenet121",
+    "squeezenet1_1",
+)
+BATCHES = (1, 8)
+AGAINST = {"float32": PEERS, "bfloat16": ("eager", "openvino")}
+"""The peers by type.  In bfloat16, ONNX Runtime does not run."""
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
@@ -30,25 +45,26 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
-    parser.add_argument("--net", choices=PLAN, default=list(PLAN), **several)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--net", choices=NETS, default=NETS, **several)
+    parser.add_argument("--batch", type=int, choices=BATCHES, default=BATCHES, **several)
+    parser.add_argument("--dtype", choices=AGAINST, default=list(AGAINST), **several)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args(arguments)
 
     from netspec.timing.measure import bench
     from netspec.views.bench import as_lines
 
-    for net in options.net:
-        for batch in PLAN[net]:
-            answer = bench(
-                [net],
-                settings={},
-                batches=[batch],
-                dtype=DTYPE,
-                against=PEERS,
-                rounds=options.rounds,
-            )
-            keep(answer, folder)
-            print("\n".join(as_lines(answer, lambda text, role: text)), flush=True)
+    for dtype, net, batch in product(options.dtype, options.net, options.batch):
+        answer = bench(
+            [net],
+            settings={},
+            batches=[batch],
+            dtype=dtype,
+            against=AGAINST[dtype],
+            rounds=options.rounds,
+        )
+        keep(answer, folder)
+        print("\n".join(as_lines(answer, lambda text, role: text)), flush=True)
 
 
 def keep(answer: dict[str, Any], folder: Path) -> None:
@@ -56,7 +72,7 @@ def keep(answer: dict[str, Any], folder: Path) -> None:
 
     Cases of another machine or version are dropped, because their times cannot be compared.
     """
-    path = path_for(answer["machine"]["cpu"], folder, "nets")
+    path = nets_path(answer["machine"], folder)
     cases = {key(case): case for case in answer["cases"]}
     if path.exists():
         stored = json.loads(path.read_text(encoding="utf-8"))

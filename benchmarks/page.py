@@ -7,6 +7,7 @@ from math import exp, fsum, log
 from typing import Any
 
 from benchmarks import plots
+from benchmarks.results import threads
 from netspec.timing import PEERS
 
 OURS = "netspec"
@@ -38,32 +39,34 @@ def number(value: float) -> str:
 NETS_INTRODUCTION = """\
 ## Whole nets on a CPU
 
-`python benchmarks/nets.py` runs `netspec bench` in float32: all engines in one process, in turns,
-with the same weights and images ([bench.md](bench.md) describes the method). Times are medians in
-milliseconds per batch. **ratio** is the time of the best peer divided by netspec's: above 1,
-netspec is faster. "overlap" means that the quartiles of the two overlap: the difference may be
-noise. **floor** is an estimate of the least time, from the rates of the same run: the larger of the
-time for the multiply-accumulates at the rate of a large matrix product, and the time to copy the
-weights once. An engine can be faster than that ([why](bench.md#the-floor)). Code that has changed
-since the date of a table has not been measured again.
+`OMP_NUM_THREADS=1 python benchmarks/nets.py`, and the same with 2, run `netspec bench`: all engines
+in one process, in turns, with the same weights and images ([bench.md](bench.md) describes the
+method). Times are medians in milliseconds per batch. **ratio** is the time of the best peer divided
+by netspec's: above 1, netspec is faster; – means that the machine was not quiet. "overlap" means
+that the quartiles of the two overlap: the difference may be noise. **floor** is the least time at
+the rates of the same run ([definition](bench.md#the-floor)). Code that has changed since the date
+of a table has not been measured again.
 """
 
 
 def summary(measured: Sequence[Figures]) -> Iterator[str]:
-    """Yield one sentence on the results of each CPU, and its plot."""
+    """Yield one sentence on the results of each CPU and type, and a plot of each CPU."""
     for figures in measured:
         machine = figures["machine"]
-        cases = [case for case in figures["cases"] if case["ratio"] is not None]
-        if cases:
+        ranked = [case for case in figures["cases"] if case["ratio"] is not None]
+        for dtype in dict.fromkeys(case["dtype"] for case in ranked):
+            cases = [case for case in ranked if case["dtype"] == dtype]
             ratios = [case["ratio"] for case in cases]
             mean = exp(fsum(map(log, ratios)) / len(ratios))
+            peers = max(len(case["engines"]) for case in cases) - 1
             yield (
-                f"On {machine['cpu']} with {machine['threads']} threads, netspec runs a batch at "
+                f"On {machine['cpu']} with {threads(machine)}, netspec runs a batch at "
                 f"{min(ratios):.2f} to {max(ratios):.2f} times the speed of the fastest of "
-                f"{len(PEERS)} other engines (geometric mean {mean:.2f}, {len(cases)} cases, "
-                f"float32, {figures['date']}). In {sum(map(is_clear, cases))} of the {len(cases)} "
+                f"{peers} other engines (geometric mean {mean:.2f}, {len(cases)} cases, "
+                f"{dtype}, {figures['date']}). In {sum(map(is_clear, cases))} of the {len(cases)} "
                 "cases the difference is larger than the noise: the quartiles do not overlap.\n"
             )
+        if ranked:
             yield f"![{plots.title_of_cpu(figures)}](images/{plots.name_of(figures)})\n"
 
 
@@ -78,7 +81,7 @@ def is_clear(case: Figures) -> bool:
 
 def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
     """Yield a table for each CPU."""
-    heads = ["net", "batch", OURS, *PEERS, "floor", "best peer", "ratio"]
+    heads = ["net", "type", "batch", OURS, *PEERS, "floor", "best peer", "ratio"]
     if measured:
         yield NETS_INTRODUCTION
     for figures in measured:
@@ -88,19 +91,31 @@ def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
             f"{machine['cpu']}, measured on {figures['date']}: "
             f"{versions}{of_peers(figures['cases'])}.\n"
         )
-        rows = (net_row(case["spec"], case["batch"], case) for case in figures["cases"])
-        yield from table(heads, rows)
+        yield from table(heads, map(net_row, figures["cases"]))
+        if any(is_estimate(case["floor"]) for case in figures["cases"]):
+            yield FLOORS_CHANGED
 
 
-def net_row(net: str, batch: int, case: Figures, peers: Sequence[str] = PEERS) -> list[str]:
+FLOORS_CHANGED = """\
+Floors are missing where the results are older than their definition; they have not been measured.
+"""
+
+
+def is_estimate(floor: Figures) -> bool:
+    """Return True for a floor of older results, which engines could be faster than."""
+    return "cache_mb" not in floor
+
+
+def net_row(case: Figures) -> list[str]:
     """Return the row of a case; a cell without a time says why."""
     engines = {entry["name"]: entry for entry in case["engines"]}
-    medians = [median(engines[name]) for name in (OURS, *peers)]
+    medians = [median(engines[name]) if name in engines else NOTHING for name in (OURS, *PEERS)]
     ratio = NOTHING
     if case["ratio"] is not None:
         ratio = f"{case['ratio']:.2f}×{'' if is_clear(case) else ' (overlap)'}"
     best = case["best_peer"] or NOTHING
-    return [net, str(batch), *medians, number(case["floor"]["ms"]), best, ratio]
+    floor = NOTHING if is_estimate(case["floor"]) else number(case["floor"]["ms"])
+    return [case["spec"], case["dtype"], str(case["batch"]), *medians, floor, best, ratio]
 
 
 def median(entry: Figures) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.layers import BATCHES, DIRECTIONS, FORWARD, NETS, cases
-from benchmarks.results import path_for
+from benchmarks.results import nets_path, path_for, threads
 from netspec.files.writing import write_whole
 
 Figures = dict[str, Any]
@@ -28,13 +28,13 @@ TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7, 10,
 
 def name_of(nets: Figures) -> str:
     """Return the file name of the plot of a CPU's nets."""
-    return path_for(nets["machine"]["cpu"], Path(), "nets").with_suffix(".svg").name
+    return nets_path(nets["machine"], Path()).with_suffix(".svg").name
 
 
 def title_of_cpu(nets: Figures) -> str:
     """Return the title of the plot of a CPU's nets."""
     machine = nets["machine"]
-    return f"Time per batch relative to netspec, {machine['cpu']}, {machine['threads']} threads"
+    return f"Time per batch relative to netspec, {machine['cpu']}, {threads(machine)}"
 
 
 def of_cpu(nets: Figures) -> bytes:
@@ -100,7 +100,8 @@ def ratios(stages: Figures) -> Iterator[Point]:
 
 def _of_net(case: Figures) -> Iterator[Point]:
     times = {e["name"]: e["median_ms"] for e in case["engines"] if e["median_ms"]}
-    yield from _ratios(f"{case['spec']}, batch {case['batch']}", times)
+    dtype = "" if case["dtype"] == "float32" else f", {case['dtype']}"
+    yield from _ratios(f"{case['spec']}, batch {case['batch']}{dtype}", times)
 
 
 def _ratios(line: str, times: dict[str, float]) -> Iterator[Point]:

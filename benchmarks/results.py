@@ -35,6 +35,16 @@ def path_for(processor: str, folder: Path = FOLDER, kind: str = "kernels") -> Pa
     return folder / f"{kind}-{re.sub(r'[^a-z0-9]+', '-', processor.lower()).strip('-')}.json"
 
 
+def nets_path(machine: Entry, folder: Path = FOLDER) -> Path:
+    """Return the file of whole nets on a CPU, one for each number of threads."""
+    return path_for(f"{machine['cpu']} {threads(machine)}", folder, "nets")
+
+
+def threads(machine: Entry) -> str:
+    """Return the number of threads of a machine in words."""
+    return "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+
+
 def write(path: Path, data: Entry) -> None:
     """Replace a file in one step: after an interruption the old file is still complete."""
     path.parent.mkdir(parents=True, exist_ok=True)

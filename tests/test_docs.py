@@ -13,7 +13,7 @@ from netspec import bundled, loads
 from netspec.cli import main
 from netspec.ir.ops import OPERATORS
 from netspec.lowering.passes import PIPELINE
-from netspec.timing import machine
+from netspec.timing import rates
 from netspec.tracing import tracing
 from netspec.views.documents import markdown
 from netspec.views.operators import as_markdown
@@ -155,8 +155,8 @@ def test_the_page_of_trace_shows_what_it_prints_but_for_its_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tracing, "ROUNDS", 1)
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
     page = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
     shown = shown_after("netspec trace alexnet C1 --measure", page)
     printed = CliRunner().invoke(main, ["trace", "alexnet", "C1"]).output

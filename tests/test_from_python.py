@@ -10,7 +10,7 @@ import pytest
 
 import netspec
 from netspec.cli import main
-from netspec.timing import machine, memory
+from netspec.timing import memory, rates
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "from_python.py"
 
@@ -18,8 +18,8 @@ SCRIPT = Path(__file__).parents[1] / "docs" / "from_python.py"
 def test_python_does_what_the_commands_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
     # memory is measured in processes of their own, which take seconds to start
     monkeypatch.setattr(memory, "peak", lambda *arguments: 1.0)
     results = dict(runpy.run_path(str(SCRIPT))["results"](tmp_path))

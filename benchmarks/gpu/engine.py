@@ -44,7 +44,7 @@ from netspec.timing.case import Case
 from netspec.timing.engine import Engine
 from netspec.timing.engines import EagerChannelsLast, Inductor, InductorWithCudnn, inferring
 from netspec.timing.machine import alike
-from netspec.timing.measure import turn
+from netspec.timing.measure import Turn
 from netspec.timing.timing import Call, timer_of
 
 
@@ -125,7 +125,7 @@ def serve(
                     figures["disagrees"] = f"{said}, {figures['allowed']:.1e} allowed"
                 elif "incomparable" in figures:
                     figures["disagrees"] = figures["incomparable"]
-                run = turn(call, timer_of(case.torch_device))
+                run = Turn(call, timer_of(case.torch_device))
                 say(figures)
             elif run is not None:
                 say({"seconds": run()})

@@ -80,7 +80,12 @@ def _form(path: Path) -> str:
     help=f"Peers to time: {', '.join(PEERS)}.  Default: all that run on the device.",
 )
 @click.option(
-    "--rounds", type=click.IntRange(1, 10_000), default=ROUNDS, show_default=True, metavar="N"
+    "--rounds",
+    type=click.IntRange(1, 10_000),
+    default=ROUNDS,
+    show_default=True,
+    metavar="N",
+    help="Rounds of a measurement.  It is repeated if the machine is not quiet.",
 )
 @click.option(
     "--layers",
@@ -110,9 +115,10 @@ def bench(
 ) -> None:
     """Time a compiled net and its peers (other engines), with the same weights and images.
 
-    Outputs are compared with float64 first. Then the engines run in turns. In each round, a
-    matrix product and a memory copy are timed too. The table shows medians, quartiles, and the time
-    of each peer divided by the time of netspec. Memory is measured in a separate process.
+    Outputs are compared with float64 first. Then the engines run in turns. In each round, the
+    rates of the machine are measured too. The table shows medians, quartiles, processor time, and
+    the time of each peer divided by the time of netspec. Ratios are shown only if times vary little
+    and other processes are idle. Memory is measured in a separate process.
 
     With --layers there are no peers, and the table shows the time of each step.
     """

@@ -99,6 +99,14 @@ class Implementation(ABC):
         """Return the reason why it cannot solve this problem, or "" if it can."""
         return ""
 
+    def operations(self, problem: Problem) -> float:
+        """Return the multiplications and additions per batch that it needs.
+
+        Fewer than ``problem.operations`` if it saves some.  Work that is small in comparison with
+        the products, such as Winograd's transforms, is not counted.
+        """
+        return problem.operations
+
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
         """Return the operator's tensors in the layout of this implementation."""
         return dict(tensors)

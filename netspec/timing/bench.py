@@ -70,7 +70,8 @@ def bench(
         dtype: ``float32`` or ``bfloat16``.
         device: ``cpu`` or ``cuda``.
         against: the peers, of ``netspec.timing.PEERS``; by default all that the device has.
-        rounds: number of rounds that are measured.
+        rounds: number of rounds of a measurement.  It is repeated at most three times if other
+            processes run or times vary.
         settings: values of the parameters of specs.
         progress: called with the number of steps; returns a context whose value is called with the
             name of each step.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from netspec.language.definitions import Setting
-from netspec.lowering.implementation import Problem
+from netspec.lowering.lowered import Lowered
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
 from netspec.timing.case import Case
 from netspec.timing.engines import compiled
-from netspec.timing.machine import Others, Rates, calls
+from netspec.timing.floor import fewest, of_stage
+from netspec.timing.machine import Others
 from netspec.timing.measure import WARM, Advance, Entry, answer, in_milliseconds, title_of
+from netspec.timing.rates import Rates, yardsticks
 from netspec.timing.timing import Timing, timer_of, timing
 
 
@@ -23,7 +26,7 @@ class Profile(NamedTuple):
 
     Attributes:
         steps: in the order of the plan.
-        rates: of the matrix product and the copy.
+        rates: the fastest of the yardsticks and of the steps.
         others: the share of the processors that other processes used, or None if unknown.
     """
 
@@ -43,42 +46,41 @@ def profiled(
     rounds: int,
     advance: Callable[[], None] = lambda: None,
 ) -> Profile:
-    """Time each step of a net, and the machine's matrix product and copy in each round.
+    """Time each step of a net, and the yardsticks of the machine in each round.
 
     As in the turns of engines, one run without a clock precedes each timed run.
     """
     timer, device = timer_of(model.device), model.device
-    yardsticks = {
-        name: timer.prepared([call]) for name, call in calls(model.lowered.dtype, device).items()
-    }
-    rates: dict[str, list[float]] = {name: [] for name in yardsticks}
+    known = yardsticks(model.lowered.dtype, device)
+    passes = {name: timer.prepared([one.call]) for name, one in known.items()}
+    shortest = dict.fromkeys(known, inf)
     steps: list[list[float]] = [[] for _ in model.lowered.plan.steps]
     others = Others()
     for i in range(-WARM, rounds):
         advance()
-        taken = {name: run() for name, run in yardsticks.items()}
+        taken = {name: run() for name, run in passes.items()}
         model.profile(*images)
         step_times = model.profile(*images)
         if i < 0:
             continue
         for name, seconds in taken.items():
-            rates[name].append(seconds)
+            shortest[name] = min(shortest[name], seconds)
         for samples, timed in zip(steps, step_times, strict=True):
             samples.append(timed.seconds)
-    medians = {name: timing(samples).median for name, samples in rates.items()}
-    return Profile(
-        tuple(timing(samples) for samples in steps),
-        Rates.of(medians["product"], medians["copy"], device),
-        others.share(),
-    )
+    timings = tuple(timing(samples) for samples in steps)
+    rates = _with_steps(Rates.of(known, shortest, device), model.lowered, timings)
+    return Profile(timings, rates, others.share())
 
 
-def least(problem: Problem, rates: Rates) -> float:
-    """Return the floor of a stage in seconds.
-
-    It is the larger of operations / rate of products and bytes / rate of copies.
-    """
-    return max(problem.operations / rates.product, problem.bytes / rates.copy)
+def _with_steps(rates: Rates, net: Lowered, timings: Sequence[Timing]) -> Rates:
+    """Return the rates, raised to those of a step that is faster than all yardsticks."""
+    product, memory, cache = rates
+    for step, timed in zip(net.plan.steps, timings, strict=True):
+        problem = net.problems[step.stage]
+        if timed.shortest > 0:  # a step without calls takes no time
+            product = max(product, fewest(problem, net.backend) / timed.shortest)
+            memory = max(memory, (problem.bytes - cache) / timed.shortest)
+    return Rates(product, memory, cache)
 
 
 def bench(
@@ -119,7 +121,7 @@ def measured(case: Case, rounds: int, advance: Advance = lambda step: None) -> E
         "others": profile.others,
         "floor": {
             "gflop_per_s": profile.rates.product / 1e9,
-            "copy_gb_per_s": profile.rates.copy / 1e9,
+            "copy_gb_per_s": profile.rates.memory / 1e9,
         },
         "layers": _entries(model, profile),
     }
@@ -135,7 +137,7 @@ def _entries(model: Compiled, profile: Profile) -> list[dict[str, Any]]:
             "implementation": step.implementation,
             "gflop": problem.operations / 1e9,
             "megabytes": problem.bytes / 1e6,
-            "floor_ms": least(problem, profile.rates) * 1e3,
+            "floor_ms": of_stage(problem, model.lowered.backend, profile.rates) * 1e3,
         }
         entries.append(entry | in_milliseconds(timed))
     return entries

@@ -1,4 +1,4 @@
-"""The machine: its description, and its rates of matrix products and copies."""
+"""The machine: its description, PyTorch's settings, and the use of it by other processes."""
 
 from __future__ import annotations
 
@@ -9,70 +9,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from netspec.timing.case import Case
-from netspec.timing.timing import Call
-
-SIZE = 2048
-"""Rows and columns of the matrices whose product is timed."""
-
-COPIED = 2**28
-"""Bytes of the copy: far more than a cache holds."""
-
-GPU_SIZE, GPU_COPIED = 8192, 2**30
-"""The same for a GPU, where smaller operands would not use all multiprocessors."""
-
-HOST = torch.device("cpu")
-
-
-class Rates(NamedTuple):
-    """Rates of a machine.
-
-    Attributes:
-        product: operations per second of matrix products; a multiply-add is two operations.
-        copy: bytes per second of copies; reads and writes are both counted.
-    """
-
-    product: float
-    copy: float
-
-    @staticmethod
-    def of(product_seconds: float, copy_seconds: float, device: torch.device = HOST) -> Rates:
-        size, copied = sizes(device)
-        return Rates(2 * size**3 / product_seconds, 2 * copied / copy_seconds)
-
-
-def sizes(device: torch.device) -> tuple[int, int]:
-    """Return the number of rows of the matrices, and the bytes of the copy."""
-    return (GPU_SIZE, GPU_COPIED) if device.type == "cuda" else (SIZE, COPIED)
-
-
-def calls(dtype: torch.dtype, device: torch.device = HOST) -> dict[str, Call]:
-    """Return two calls: a matrix product in the type, and a copy."""
-    size, copied = sizes(device)
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    x = torch.zeros(copied, dtype=torch.uint8, device=device)
-    y = torch.empty_like(x)
-    return {"product": lambda: a @ b, "copy": lambda: y.copy_(x)}
-
-
-def floor(case: Case, rates: Rates) -> dict[str, float]:
-    """Return the floor of a case: the time for its multiply-accumulates or for its weights."""
-    totals = case.net.totals
-    operations = 2 * totals.macs * case.batch
-    weights = (totals.parameters + totals.buffers) * case.type.itemsize
-    figures = {
-        "gflop": operations / 1e9,
-        "weights_mb": weights / 1e6,
-        "gflop_per_s": rates.product / 1e9,
-        "copy_gb_per_s": rates.copy / 1e9,
-        "compute_ms": operations / rates.product * 1e3,
-        "weights_ms": weights / rates.copy * 1e3,
-    }
-    return figures | {"ms": max(figures["compute_ms"], figures["weights_ms"])}
+from netspec.timing.rates import HOST
 
 
 @contextmanager

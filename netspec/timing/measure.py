@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, isfinite
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from time import perf_counter, process_time, sleep
+from typing import Any, NamedTuple
 
 import torch
 
@@ -21,8 +21,11 @@ from netspec.timing.agreement import Exact, deviation, exact, incomparable
 from netspec.timing.case import Case
 from netspec.timing.engine import Engine
 from netspec.timing.engines import engines
-from netspec.timing.machine import HOST, Others, Rates, alike, calls, floor, machine
+from netspec.timing.floor import floor
+from netspec.timing.machine import Others, alike, machine
+from netspec.timing.rates import HOST, Rates, Yardstick, yardsticks
 from netspec.timing.timing import Call, Pass, Timer, Timing, interleaved, timer_of
+from netspec.timing.verdict import LEAST, disturbance
 
 Entry = dict[str, Any]
 Advance = Callable[[str], None]
@@ -33,6 +36,15 @@ SAMPLE = 0.02
 
 WARM = 1
 """The number of rounds that are not counted."""
+
+MEASUREMENTS = 4
+"""The largest number of measurements of a case: it is repeated if the machine is not quiet."""
+
+LONGEST = 120.0
+"""The seconds after which a measurement is not repeated."""
+
+IDLE = 50
+"""The largest number of waits, of 2 ms each, for the threads of the engine before."""
 
 OURS = "netspec"
 
@@ -87,7 +99,7 @@ def answer(
 def steps(specs: int, batches: int, against: int, rounds: int) -> int:
     """Return the number of calls of ``advance`` in a run in which every engine can be timed."""
     timed = against + 1
-    return specs * batches * (2 * timed + (rounds + WARM) * (timed + 2))
+    return specs * batches * (2 * timed + (rounds + WARM) * timed)
 
 
 def measured(
@@ -97,9 +109,9 @@ def measured(
 
     The entry of an engine that cannot run has ``error``.
     """
-    known = engines()
-    chosen = [known[name] for name in (OURS, *against)]
-    passes: dict[str, Pass] = {}
+    every = engines()
+    chosen = [every[name] for name in (OURS, *against)]
+    turns: dict[str, Turn] = {}
     entries = {}
     expected, timer = exact(case), timer_of(case.torch_device)
     refusal = incomparable(case, expected)
@@ -112,32 +124,76 @@ def measured(
         entry, call = compiled(engine, case, expected)
         entries[engine.name] = entry
         if call is not None:
-            passes[engine.name] = turn(call, timer, case.torch_device)
-    yardsticks = {
-        name: turn(call, timer) for name, call in calls(case.type, case.torch_device).items()
-    }
-    turns = f"{title}: engines take turns"
-    noted = {name: _noted(run, turns, advance) for name, run in {**passes, **yardsticks}.items()}
-    others = Others()
-    timings = interleaved(noted, rounds=rounds, warm=WARM)
-    taken = others.share()
-    rates = Rates.of(timings["product"].median, timings["copy"].median, case.torch_device)
-    for name in passes:
+            turns[engine.name] = Turn(call, timer, case.torch_device)
+    known = yardsticks(case.type, case.torch_device)
+    quiet = quietest(turns, known, timer, rounds, lambda: advance(f"{title}: engines take turns"))
+    shortest = {name: quiet.timings[name].shortest for name in known}
+    rates = Rates.of(known, shortest, case.torch_device)
+    for name, turn in turns.items():
         advance(f"{title}: memory of {name}")
-        entries[name] |= in_milliseconds(timings[name]) | memory_of(case, name)
+        entries[name] |= in_milliseconds(quiet.timings[name]) | memory_of(case, name)
+        entries[name]["cpu_ms"] = statistics.median(turn.processor[-rounds:]) * 1e3
     best, ratio = compared(list(entries.values()))
+    reason = quiet.reason
+    if ratio is None:
+        reason = "no peer was timed" if best is None else "netspec was not timed"
     return {
         "spec": case.spec,
         "name": case.net.name,
         "batch": case.batch,
         "dtype": case.dtype,
         "rounds": rounds,
-        "others": taken,
+        "measurements": quiet.number,
+        "others": quiet.others,
         "floor": floor(case, rates),
         "engines": list(entries.values()),
         "best_peer": best,
-        "ratio": ratio,
+        "ratio": ratio if reason is None else None,
+        "ratio_error": reason,
     }
+
+
+class Measurement(NamedTuple):
+    """Rounds of turns.
+
+    Attributes:
+        number: of this measurement; those before it were disturbed.
+        timings: of engines and yardsticks by name.
+        others: the share of the processors that other processes used, or None if unknown.
+        reason: why netspec and the best peer are not compared, or None.
+    """
+
+    number: int
+    timings: dict[str, Timing]
+    others: float | None
+    reason: str | None
+
+
+def quietest(
+    turns: Mapping[str, Turn],
+    known: Mapping[str, Yardstick],
+    timer: Timer,
+    rounds: int,
+    advance: Callable[[], None],
+) -> Measurement:
+    """Measure until nothing disturbs, or until a limit is reached; return the last measurement.
+
+    ``advance`` is called before each turn of an engine in the first measurement.
+    """
+    work: dict[str, Pass] = {name: Turn(one.call, timer) for name, one in known.items()}
+    noted = {name: _noted(run, advance) for name, run in turns.items()}
+    started = perf_counter()
+    for number in range(1, MEASUREMENTS + 1):
+        others = Others()
+        engines = noted if number == 1 else turns
+        timings = interleaved({**engines, **work}, rounds=rounds, warm=WARM)
+        share = others.share()
+        peers = sorted(turns.keys() - {OURS}, key=lambda name: timings[name].median)
+        ranked = {name: timings[name] for name in (OURS, *peers[:1]) if name in turns}
+        reason = disturbance(ranked, share)
+        if reason is None or rounds < LEAST or perf_counter() - started > LONGEST:
+            break
+    return Measurement(number, timings, share, reason)
 
 
 def title_of(case: Case) -> str:
@@ -177,7 +233,7 @@ def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Ent
 
 def untimed(engine: Engine) -> Entry:
     """Return the entry of an engine that has not been measured, with its name and version."""
-    measures = ("median_ms", "spread_ms", "compile_s", "peak_mb", "error", "note")
+    measures = ("median_ms", "spread_ms", "cpu_ms", "compile_s", "peak_mb", "error", "note")
     checks = ("deviation", "allowed", "peak_error")
     return {"name": engine.name, "version": engine.version} | dict.fromkeys(measures + checks)
 
@@ -188,28 +244,49 @@ def told(error: Exception) -> str:
     return text[:200] if isinstance(error, DataError) else f"{type(error).__name__}: {text}"[:200]
 
 
-def turn(call: Call, timer: Timer, device: torch.device = HOST) -> Pass:
-    """Return the turn of an engine: one call without a clock, then enough timed calls for a sample.
+class Turn:
+    """The turns of an engine: one call without a clock, then enough timed calls for a sample.
 
-    The first call is not timed because caches and spinning threads are still those of the previous
-    engine.
+    The first call is not timed because caches are still those of the previous engine.
+
+    Attributes:
+        processor: the processor time of all threads of this process in each turn, in seconds per
+            call.
     """
-    with alike(device):
-        call()
-        count = max(1, ceil(SAMPLE / timer.prepared([call])()))
-    timed = timer.prepared([call] * count)
 
-    def run() -> float:
+    def __init__(self, call: Call, timer: Timer, device: torch.device = HOST) -> None:
+        self._call, self._device = call, device
         with alike(device):
             call()
-            return timed()
+            self._count = max(1, ceil(SAMPLE / timer.prepared([call])()))
+        self._timed = timer.prepared([call] * self._count)
+        self.processor: list[float] = []
 
-    return run
+    def __call__(self) -> float:
+        _wait_for_idle_threads()
+        with alike(self._device):
+            self._call()
+            started = process_time()
+            seconds = self._timed()
+            self.processor.append((process_time() - started) / self._count)
+            return seconds
 
 
-def _noted(run: Pass, step: str, advance: Advance) -> Pass:
+def _wait_for_idle_threads() -> None:
+    """Wait until this process is idle: threads of some engines spin for a while after a call.
+
+    Those of ONNX Runtime do so for 20 to 40 ms, and would slow the next engine.
+    """
+    for _ in range(IDLE):
+        started = process_time()
+        sleep(0.002)
+        if process_time() - started < 0.0004:
+            return
+
+
+def _noted(run: Pass, advance: Callable[[], None]) -> Pass:
     def noted() -> float:
-        advance(step)
+        advance()
         return run()
 
     return noted

@@ -20,12 +20,18 @@ Pass = Callable[[], float]
 
 
 class Timing(NamedTuple):
-    """The median and the quartiles of samples, in seconds per call, and the number of samples."""
+    """Samples in seconds per call: the median, the quartiles, their number, and the shortest."""
 
     median: float
     low: float
     high: float
     samples: int
+    shortest: float
+
+    @property
+    def width(self) -> float:
+        """The distance of the quartiles, relative to the median."""
+        return (self.high - self.low) / self.median
 
 
 class Timer(Protocol):
@@ -107,10 +113,10 @@ def interleaved(
 
 
 def timing(samples: Sequence[float]) -> Timing:
-    """Return the median and the quartiles; with one sample, all three are equal to it."""
+    """Return the timing of samples; with one sample, the median and the quartiles equal it."""
     low, median, high = (
         statistics.quantiles(samples, n=4, method="inclusive")
         if len(samples) > 1
         else [*samples] * 3
     )
-    return Timing(median, low, high, len(samples))
+    return Timing(median, low, high, len(samples), min(samples))

@@ -23,7 +23,8 @@ def as_data(trace: Trace) -> dict[str, Any]:
         "dtype": dtype_name(trace.dtype),
         "batch": trace.batch,
         "rounds": trace.rounds,
-        "floor": rates and {"gflop_per_s": rates.product / 1e9, "copy_gb_per_s": rates.copy / 1e9},
+        "floor": rates
+        and {"gflop_per_s": rates.product / 1e9, "copy_gb_per_s": rates.memory / 1e9},
         "stages": [
             {
                 "name": stage.name,

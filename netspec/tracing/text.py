@@ -72,8 +72,11 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
 def _machine(trace: Trace) -> str:
     if trace.profile is None:
         return ""
-    product, copy = (digits(rate / 1e9) for rate in trace.profile.rates)
-    return f"; this machine multiplies {product} GFLOP/s and copies {copy} GB/s"
+    product, memory, _ = trace.profile.rates
+    return (
+        f"; this machine multiplies {digits(product / 1e9)} GFLOP/s "
+        f"and moves {digits(memory / 1e9)} GB/s"
+    )
 
 
 def _stages(trace: Trace, style: Style) -> Iterator[str]:
@@ -192,10 +195,10 @@ def _figures(of: Sums, whole: float) -> tuple[str, ...]:
         f"{of.macs:,}" if of.macs else "",
         digits(of.bytes / 1e6),
         digits(of.weight_bytes / 1e6) if of.weight_bytes else "",
-        digits(of.floor * 1e3),
+        digits(of.floor * 1e3) if of.floor else "",
         digits(of.seconds * 1e3),
         f"{of.seconds / whole:.1%}",
-        f"{of.floor / of.seconds:.0%}",
+        f"{of.floor / of.seconds:.0%}" if of.floor else "",
     )
 
 

@@ -23,7 +23,8 @@ from netspec.lowering.plan import Plan, is_view
 from netspec.net import Net
 from netspec.runtime.dtypes import dtype_of
 from netspec.runtime.verification import random_images
-from netspec.timing.layers import Profile, least, profiled
+from netspec.timing.floor import of_stage
+from netspec.timing.layers import Profile, profiled
 from netspec.tracing.lineage import Lineage
 from netspec.tracing.trace import BufferSlice, Refusal, Rewrite, StageTrace, StepTrace, Trace
 
@@ -196,7 +197,7 @@ def _step(
         problem=problem,
         choice=lowered.choices[step.stage],
         places=tuple(slice_of(lowered.plan, slot) for slot in step.writes),
-        floor=least(problem, profile.rates),
+        floor=of_stage(problem, lowered.backend, profile.rates),
         time=profile.steps[number],
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from netspec.timing.bench import Bench
+from netspec.timing.verdict import NOTICED
 from netspec.views import profile
 from netspec.views.profile import Layer
 
@@ -13,11 +14,9 @@ Entry = dict[str, Any]
 Style = Callable[[str, str], str]
 """Return a text with the style of a role: ``strong``, ``quiet``, ``error`` or ``note``."""
 
-HEADS = ("engine", "version", "ms", "quartiles", "ratio", "compile s", "peak MB")
-WIDTHS = (19, 13, 9, 19, 7, 9, 9)
+HEADS = ("engine", "version", "ms", "quartiles", "cpu ms", "ratio", "compile s", "peak MB")
+WIDTHS = (19, 10, 8, 16, 8, 7, 9, 7)
 LONGEST = 96
-NOTICED = 0.05
-"""The share of the processors, used by other processes, above which a note is printed."""
 
 
 def as_text(bench: Bench) -> str:
@@ -36,7 +35,7 @@ def as_lines(answer: Entry, style: Style) -> Iterator[str]:
     yield (
         f"{described(answer['machine'])}: "
         f"{floor['gflop_per_s']:,.0f} GFLOP/s in {floor['dtype']} products, "
-        f"{floor['copy_gb_per_s']:,.1f} GB/s copied"
+        f"{floor['copy_gb_per_s']:,.1f} GB/s of memory"
     )
     for case in answer["cases"]:
         yield ""
@@ -62,9 +61,8 @@ def case_lines(case: Entry, style: Style) -> Iterator[str]:
     ours = next((e["median_ms"] for e in timed if e["name"] == "netspec"), None)
     yield style(_row(HEADS), "quiet")
     for entry in timed:
-        ratio = entry["median_ms"] / ours if ours and entry["name"] != "netspec" else None
-        yield _engine(entry, ratio, style)
-    yield _floor(case["floor"], ours)
+        yield _engine(entry, None if case["ratio"] is None else entry["median_ms"] / ours, style)
+    yield _floor(case["floor"], None if case["ratio"] is None else ours)
     for entry in case["engines"]:
         room = LONGEST - len(f"{entry['name']}: ")  # colours take none
         if entry["error"]:
@@ -73,8 +71,7 @@ def case_lines(case: Entry, style: Style) -> Iterator[str]:
             yield f"{style(entry['name'], 'note')}: {entry['peak_error'][:room]}"
         if entry.get("note"):
             yield f"{style(entry['name'], 'note')}: {entry['note']}"
-    yield from others(case["others"], style)
-    yield _verdict(case, style)
+    yield from _verdict(case, style)
 
 
 def _title(case: Entry, style: Style) -> str:
@@ -85,10 +82,9 @@ def _title(case: Entry, style: Style) -> str:
 
 def _layers(case: Entry, style: Style) -> Iterator[str]:
     """Yield the steps of the compiled net, slowest first."""
-    keys = ("stage", "implementation", "median_ms", "gflop", "megabytes")
+    keys = ("stage", "implementation", "median_ms", "gflop", "megabytes", "floor_ms")
     layers = [Layer(*(entry[key] for key in keys)) for entry in case["layers"]]
-    floor = case["floor"]
-    yield from profile.as_lines(layers, floor["gflop_per_s"], floor["copy_gb_per_s"], style)
+    yield from profile.as_lines(layers, style)
     yield from others(case["others"], style)
 
 
@@ -113,15 +109,18 @@ def _engine(entry: Entry, ratio: float | None, style: Style) -> str:
         entry["version"] or "",
         digits(entry["median_ms"]),
         f"{low} to {high}",
-        "" if ratio is None else times(ratio),
+        digits(entry["cpu_ms"]),
+        "" if ratio is None or entry["name"] == "netspec" else times(ratio),
         f"{entry['compile_s']:.1f}",
         peak,
     )
     row = _row(cells)
-    if ratio is None:  # netspec itself
+    if entry["name"] == "netspec":
         return style(row, "strong")
-    start = sum(WIDTHS[:4]) + 2 * 4
-    end = start + WIDTHS[4]
+    if ratio is None:
+        return row
+    start = sum(WIDTHS[:5]) + 2 * 5
+    end = start + WIDTHS[5]
     return row[:start] + style(row[start:end], "strong") + row[end:]
 
 
@@ -132,15 +131,28 @@ def _floor(floor: Entry, ours: float | None) -> str:
         else f"{digits(floor['weights_mb'])} MB weights at {digits(floor['copy_gb_per_s'])} GB/s"
     )
     ratio = "" if ours is None else times(floor["ms"] / ours)
-    first = f"{'floor: ' + reason:<{WIDTHS[0] + 2 + WIDTHS[1]}}"
-    return f"{first}  {digits(floor['ms']):>{WIDTHS[2]}}  {'':>{WIDTHS[3]}}  {ratio:>{WIDTHS[4]}}"
+    width = WIDTHS[0] + 2 + WIDTHS[1] + 2 + WIDTHS[2]  # the reason may be wider than two columns
+    time = digits(floor["ms"])
+    first = f"{'floor: ' + reason:<{width - len(time)}}{time}"
+    return f"{first}  {'':>{WIDTHS[3] + 2 + WIDTHS[4]}}  {ratio:>{WIDTHS[5]}}".rstrip()
 
 
-def _verdict(case: Entry, style: Style) -> str:
-    if case["best_peer"] is None:
-        return "no peer was timed"
-    if case["ratio"] is None:
-        return f"the best peer is {case['best_peer']}; netspec was not timed"
+def _verdict(case: Entry, style: Style) -> Iterator[str]:
+    """Yield the ratio, or the reason why there is none and what to do."""
+    if case["ratio"] is not None:
+        yield _ratio(case, style)
+        return
+    yield f"{style('no ratio', 'note')}: {case['ratio_error']}"
+    timed = {entry["name"] for entry in case["engines"] if entry["median_ms"] is not None}
+    if case["best_peer"] is not None and "netspec" in timed:
+        yield (
+            "Run it again with 15 rounds or more on a machine that does nothing else, or compare "
+            "one thread:"
+        )
+        yield "OMP_NUM_THREADS=1 netspec bench ...; other processes change cpu ms less than ms."
+
+
+def _ratio(case: Entry, style: Style) -> str:
     ratio = style(times(case["ratio"]), "strong")
     verdict = f"netspec is {ratio} as fast as the best peer, {case['best_peer']}"
     compared = (e for e in case["engines"] if e.get("allowed") is not None)

@@ -14,7 +14,8 @@ WIDTHS = (24, 24, 8, 7, 8, 7, 8)
 class Layer(NamedTuple):
     """The measurements of a stage.
 
-    ``gflop`` counts a multiply-add as two operations; ``megabytes`` are those read and written.
+    ``gflop`` counts a multiply-add as two operations; ``megabytes`` are those read and written;
+    ``floor`` is the least time possible, in milliseconds.
     """
 
     stage: str
@@ -22,40 +23,31 @@ class Layer(NamedTuple):
     milliseconds: float
     gflop: float
     megabytes: float
+    floor: float
 
 
-def as_lines(
-    layers: Sequence[Layer], gflop_per_s: float, gb_per_s: float, style: Style
-) -> Iterator[str]:
+def as_lines(layers: Sequence[Layer], style: Style) -> Iterator[str]:
     """Yield a line for each stage, then their sum.
 
-    The floor of a stage is the time that its operations or its bytes take at the machine's rates,
-    whichever is longer; the floor of the sum is the sum of the floors.  ``of floor`` is the floor
-    divided by the measured time.
+    ``of floor`` is the floor divided by the measured time; the floor of the sum is the sum of the
+    floors.
 
     Args:
         layers: the stages, in any order.
-        gflop_per_s: the machine's rate of matrix products.
-        gb_per_s: its copy bandwidth.
         style: returns a text with the style of a role.
     """
     total = sum(layer.milliseconds for layer in layers)
-    floors = {layer: _floor(layer, gflop_per_s, gb_per_s) for layer in layers}
     yield style(_row(HEADS), "quiet")
     for layer in sorted(layers, key=lambda layer: -layer.milliseconds):
-        yield _line(layer, total, floors[layer])
+        yield _line(layer, total)
     gflop = sum(layer.gflop for layer in layers)
     megabytes = sum(layer.megabytes for layer in layers)
-    whole = Layer("total", "", total, gflop, megabytes)
-    yield style(_line(whole, total, sum(floors[layer] for layer in layers)), "strong")
+    floor = sum(layer.floor for layer in layers)
+    whole = Layer("total", "", total, gflop, megabytes, floor)
+    yield style(_line(whole, total), "strong")
 
 
-def _floor(layer: Layer, gflop_per_s: float, gb_per_s: float) -> float:
-    """Return the floor of a stage in milliseconds."""
-    return max(layer.gflop / gflop_per_s * 1e3, layer.megabytes / gb_per_s)
-
-
-def _line(layer: Layer, total: float, floor: float) -> str:
+def _line(layer: Layer, total: float) -> str:
     time = layer.milliseconds
     if not time:
         return _row((layer.stage, layer.implementation, "0", *[""] * 4))
@@ -67,7 +59,7 @@ def _line(layer: Layer, total: float, floor: float) -> str:
             f"{time / total:.1%}",
             f"{layer.gflop / time * 1e3:,.0f}" if layer.gflop else "",
             f"{layer.megabytes / time:,.1f}" if layer.megabytes else "",
-            f"{floor / time:.0%}" if floor else "",
+            f"{layer.floor / time:.0%}" if layer.floor else "",
         )
     )
 

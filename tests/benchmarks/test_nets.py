@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks import nets
+from netspec import bundled
 from netspec.timing import PEERS
 
-MACHINE = {"cpu": "Made-up 1", "torch": "2"}
+MACHINE = {"cpu": "Made-up 1", "threads": 3, "torch": "2"}
 
 
 def case(spec: str, batch: int, ours: float | None, **peers: float | str) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def case(spec: str, batch: int, ours: float | None, **peers: float | str) -> dic
         "batch": batch,
         "dtype": "float32",
         "engines": engines,
-        "floor": {"ms": 5.0},
+        "floor": {"ms": 5.0, "cache_mb": 32.0},
         "best_peer": "inductor",
         "ratio": 1.5,
     }
@@ -36,7 +37,7 @@ def case(spec: str, batch: int, ours: float | None, **peers: float | str) -> dic
 
 def kept(folder: Path) -> list[tuple[str, int, float]]:
     (path,) = folder.iterdir()
-    assert path.name == "nets-made-up-1.json"
+    assert path.name == "nets-made-up-1-3-threads.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     return [(c["spec"], c["batch"], c["engines"][0]["median_ms"]) for c in record["cases"]]
 
@@ -50,27 +51,50 @@ def test_cases_are_kept_one_by_one_and_replaced_when_run_again(tmp_path: Path) -
     assert kept(tmp_path) == [("googlenet", 1, 6.0)]
 
 
+def test_each_number_of_threads_has_a_file(tmp_path: Path) -> None:
+    for threads in (1, 2):
+        machine = MACHINE | {"threads": threads}
+        nets.keep({"machine": machine, "cases": [case("alexnet", 1, 1.0)]}, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"nets-made-up-1-1-thread.json", "nets-made-up-1-2-threads.json"}
+
+
 def test_it_runs_every_case_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import netspec.timing.measure
     import netspec.views.bench
 
-    def measured(specs: list[str], *, batches: list[int], **asked: Any) -> dict[str, Any]:
-        assert (asked["against"], asked["dtype"], asked["rounds"]) == (PEERS, "float32", 4)
-        return {"machine": MACHINE, "cases": [case(specs[0], batches[0], 1.0)]}
+    def measured(
+        specs: list[str], *, batches: list[int], dtype: str, **asked: Any
+    ) -> dict[str, Any]:
+        assert asked["rounds"] == 4
+        assert asked["against"] == (PEERS if dtype == "float32" else ("eager", "openvino"))
+        entry = case(specs[0], batches[0], 1.0) | {"dtype": dtype}
+        return {"machine": MACHINE, "cases": [entry]}
 
     monkeypatch.setattr(netspec.timing.measure, "bench", measured)
     monkeypatch.setattr(netspec.views.bench, "as_lines", lambda answer, style: ["done"])
     nets.main(["--rounds", "4"], tmp_path)
-    assert [(spec, batch) for spec, batch, _ in kept(tmp_path)] == [
-        ("alexnet", 1), ("alexnet", 8), ("googlenet", 1), ("googlenet", 8),
-        ("inception_v3", 1), ("vgg16_3", 1),
-    ]  # fmt: skip
+    every = [(net, batch) for net in nets.NETS for batch in (1, 8)]
+    assert [(spec, batch) for spec, batch, _ in kept(tmp_path)] == 2 * every
+    assert {"resnet50", "resnet18", "mobilenet_v1", "densenet121", "squeezenet1_1"} < {*nets.NETS}
+    assert {*nets.NETS} <= {*bundled()}
 
 
 def test_a_cell_of_the_page_has_a_time_or_says_why_not(performance: Any) -> None:
     entry = case("alexnet", 8, 10.0, inductor=15.0, eager="disagrees: by much", openvino="Bug: x")
     figures = {"machine": MACHINE, "date": "2000-01-01", "cases": [entry]}
     page = "\n".join(performance.whole_nets([figures]))
-    assert "Made-up 1, measured on 2000-01-01: torch 2, netspec 7, onnxruntime 7" in page
-    row = "| alexnet | 8 | 10.0 | disagrees | – | 15.0 | – | failed | 5.00 |"
+    assert "Made-up 1, measured on 2000-01-01: threads 3, torch 2, netspec 7, onnxruntime 7" in page
+    row = "| alexnet | float32 | 8 | 10.0 | disagrees | – | 15.0 | – | failed | 5.00 |"
     assert f"{row} inductor | 1.50× |" in page
+    assert "Floors are missing" not in page
+
+
+def test_a_floor_that_was_an_estimate_is_not_shown(performance: Any) -> None:
+    entry = case("alexnet", 8, 10.0, inductor=15.0) | {"floor": {"ms": 5.0}}
+    entry["engines"] = entry["engines"][:2]  # in bfloat16 there are fewer peers
+    entry |= {"dtype": "bfloat16", "best_peer": "eager", "ratio": None}
+    figures = {"machine": MACHINE, "date": "2000-01-01", "cases": [entry]}
+    page = "\n".join(performance.whole_nets([figures]))
+    assert "| alexnet | bfloat16 | 8 | 10.0 | – | – | – | – | – | – | eager | – |" in page
+    assert "Floors are missing where the results are older" in page

@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from netspec.cli import main
-from netspec.timing import machine
+from netspec.timing import rates
 from netspec.tracing import tracing
 from tests.forked import forked
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
     monkeypatch.setattr(tracing, "ROUNDS", 1)
 
 

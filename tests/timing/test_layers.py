@@ -9,16 +9,16 @@ import torch
 
 import netspec
 from netspec.lowering.backend import Timed
-from netspec.timing import layers, machine
-from netspec.timing.layers import least, measured, profiled
-from netspec.timing.machine import Rates
+from netspec.timing import layers, rates
+from netspec.timing.floor import fewest, of_stage
+from netspec.timing.layers import Profile, measured, profiled
 from tests.timing.helpers import case_of
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
 
 
 def test_medians_are_of_the_second_run_of_each_round_but_the_first(
@@ -41,6 +41,8 @@ def test_medians_are_of_the_second_run_of_each_round_but_the_first(
     assert result.seconds == sum(step.median for step in result.steps)
     assert len(advanced) == layers.steps(1, 1, 3) == 4
     assert min(result.rates) > 0
+    steps = zip(model.lowered.plan.steps, result.steps, strict=True)
+    assert all(floor_of(model, result, step.stage) <= timed.median for step, timed in steps)
 
 
 def test_a_case_has_an_entry_for_each_step(tmp_path: Path) -> None:
@@ -57,8 +59,22 @@ def test_a_case_has_an_entry_for_each_step(tmp_path: Path) -> None:
     assert entry["floor"].keys() == {"gflop_per_s", "copy_gb_per_s"}
 
 
-def test_the_floor_is_the_larger_of_two_times(tmp_path: Path) -> None:
+def floor_of(model: netspec.Compiled, profile: Profile, stage: str) -> float:
+    return of_stage(model.lowered.problems[stage], model.lowered.backend, profile.rates)
+
+
+def test_no_step_is_faster_than_its_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that is faster than all yardsticks is what the machine can do."""
     case = case_of(tmp_path)
-    problem = next(iter(netspec.compile(case.net, batch=2).lowered.problems.values()))
-    assert least(problem, Rates(1.0, 1e12)) == problem.operations
-    assert least(problem, Rates(1e12, 1.0)) == problem.bytes
+    model = netspec.compile(case.net, batch=case.batch)
+
+    def profile(*images: torch.Tensor) -> list[Timed]:
+        return [Timed(step.stage, "way", 1e-15) for step in model.lowered.plan.steps]
+
+    monkeypatch.setattr(model, "profile", profile)
+    monkeypatch.setattr(rates, "cache_size", lambda device: 10)
+    result = profiled(model, case.images, 2)
+    floors = [floor_of(model, result, step.stage) for step in model.lowered.plan.steps]
+    assert max(floors) == pytest.approx(1e-15)
+    most = max(fewest(p, model.lowered.backend) for p in model.lowered.problems.values())
+    assert result.rates.product == pytest.approx(most / 1e-15)

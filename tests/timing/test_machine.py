@@ -1,43 +1,12 @@
-"""Rates, floors, and what others take."""
+"""The name of the machine, and what others take."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
 
 from netspec.timing import machine
-from netspec.timing.machine import COPIED, SIZE, Others, Rates, calls, floor
-from tests.timing.helpers import case_of
-
-
-def test_the_floor_is_the_larger_of_products_and_weights(tmp_path: Path) -> None:
-    case = case_of(tmp_path, batch=4)
-    totals = case.net.totals
-    operations, bytes = 8 * totals.macs, 4 * totals.parameters
-    bounds = floor(case, Rates(product=1e9, copy=1e9))
-    assert bounds["compute_ms"] == pytest.approx(operations / 1e6)
-    assert bounds["weights_ms"] == pytest.approx(bytes / 1e6)
-    assert bounds["ms"] == bounds["compute_ms"] > bounds["weights_ms"]
-    assert floor(case, Rates(product=1e12, copy=1e9))["ms"] == pytest.approx(bytes / 1e6)
-    half = case_of(tmp_path, batch=4, dtype="bfloat16")
-    assert floor(half, Rates(1e9, 1e9))["weights_ms"] == pytest.approx(bytes / 2e6)
-
-
-def test_rates_count_two_operations_and_both_ways_of_a_copy() -> None:
-    assert Rates.of(1.0, 1.0) == (2 * SIZE**3, 2 * COPIED)
-
-
-def test_the_yardsticks_multiply_in_the_type_and_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 16)
-    monkeypatch.setattr(machine, "COPIED", 64)
-    yardsticks = calls(torch.bfloat16)
-    assert (yardsticks["product"]().shape, yardsticks["product"]().dtype) == (
-        (16, 16),
-        torch.bfloat16,
-    )
-    assert yardsticks["copy"]().nbytes == 64
+from netspec.timing.machine import Others
 
 
 def test_others_are_what_is_busy_less_what_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,22 +11,22 @@ import torch
 
 from netspec.errors import DataError
 from netspec.timing import engines as engine_module
-from netspec.timing import machine, measure, memory
+from netspec.timing import machine, measure, memory, rates
 from netspec.timing.case import Case
 from netspec.timing.engine import Engine
 from netspec.timing.engines import Netspec
-from netspec.timing.measure import Entry, bench, compared, measured, steps, turn
-from netspec.timing.timing import WallTimer
+from netspec.timing.measure import Entry, Turn, bench, compared, measured, quietest, steps
+from netspec.timing.timing import Timing, WallTimer
 from netspec.views.bench import case_lines
 from tests.timing.helpers import Changed, Vandal, case_of, change_settings, settings
 
-KEYS = {"name", "version", "median_ms", "spread_ms", "compile_s", "peak_mb", "error"}
+KEYS = {"cpu_ms", "name", "version", "median_ms", "spread_ms", "compile_s", "peak_mb", "error"}
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
     monkeypatch.setattr(measure, "SAMPLE", 1e-4)
 
 
@@ -44,13 +44,16 @@ def test_an_engine_that_is_wrong_is_reported_and_not_ranked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, Changed("right"), Changed("wrong", lambda y: y.flip(1)))
+    monkeypatch.setattr(machine.Others, "share", lambda self: 0.01)
     case = measured(case_of(tmp_path), ["right", "wrong"], 2)
     entries = by_name(case)
     assert entries["wrong"]["error"].startswith("disagrees: relative error ")
     assert entries["wrong"]["deviation"] > entries["wrong"]["allowed"]
     assert entries["wrong"]["median_ms"] is entries["wrong"]["peak_mb"] is None
     assert case["best_peer"] == "right"
-    assert case["ratio"] == entries["right"]["median_ms"] / entries["netspec"]["median_ms"]
+    assert case["ratio"] is None
+    assert case["ratio_error"] == "4 rounds or more are needed, and there were 2"
+    assert entries["right"]["cpu_ms"] > 0
     assert entries["right"]["peak_mb"] == 5.0
     low, high = entries["right"]["spread_ms"]
     assert 0 < low <= entries["right"]["median_ms"] <= high
@@ -68,9 +71,9 @@ def test_without_a_comparison_nobody_is_ranked(
         assert entry["error"].startswith(said)
         assert entry["median_ms"] is entry["compile_s"] is entry["peak_mb"] is None
     assert [case["best_peer"], case["ratio"]] == [None, None]
-    *_, told, _, verdict = case_lines(case | {"others": 1.0}, lambda text, role: f"<{role}>{text}")
+    *_, told, verdict = case_lines(case, lambda text, role: f"<{role}>{text}")
     assert told == f"<error>right: {case['engines'][1]['error']}"  # whole, colours and all
-    assert verdict == "no peer was timed"
+    assert verdict == "<note>no ratio: no peer was timed"
 
 
 def test_failures_are_entries_and_the_others_go_on(
@@ -149,7 +152,8 @@ def test_a_wrong_engine_is_replaced_by_its_alternative(
     assert tuned["note"].startswith(said)
     told = list(case_lines(case, lambda text, role: text))
     assert f"tuned: {tuned['note']}" in told
-    assert told[-1].endswith("; an engine whose outputs are wrong may be faster: wrong")
+    *_, verdict = case_lines(case | {"ratio": 1.5}, lambda text, role: text)
+    assert verdict.endswith("; an engine whose outputs are wrong may be faster: wrong")
 
 
 def test_candidates_that_failed_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,10 +238,81 @@ def test_a_turn_begins_without_a_clock_and_makes_a_sample(monkeypatch: pytest.Mo
         now[0] += 0.3
         count[0] += 1
 
-    run = turn(call, WallTimer(lambda: now[0]))
+    run = Turn(call, WallTimer(lambda: now[0]))
     before = count[0]
     run()
     assert count[0] - before == 1 + 4
+
+
+def samples(median: float, width: float = 0.0) -> Timing:
+    return Timing(median, median, median + width, 15, median)
+
+
+class Machine:
+    """A machine on which each measurement has the next share of others and the next timings."""
+
+    def __init__(self, *seen: tuple[float, dict[str, Timing]]) -> None:
+        self.seen, self.count = seen, 0
+
+    def interleaved(self, passes: Any, rounds: int, warm: int) -> dict[str, Timing]:
+        for name in (*passes, *passes):
+            passes[name]()
+        self.count += 1
+        return self.seen[min(self.count, len(self.seen)) - 1][1]
+
+    def share(self, others: object = None) -> float:
+        return self.seen[min(self.count, len(self.seen)) - 1][0]
+
+
+BUSY = (0.3, {"netspec": samples(2.0), "a": samples(3.0), "b": samples(4.0)})
+WIDE = (0.0, {"netspec": samples(2.0), "a": samples(3.0, 1.0), "b": samples(4.0)})
+QUIET = (0.0, {"netspec": samples(2.0), "a": samples(3.0), "b": samples(4.0, 3.0)})
+
+
+@pytest.mark.parametrize(
+    ("seen", "rounds", "number", "reason"),
+    [
+        ([QUIET], 15, 1, None),  # the quartiles of b do not matter: a is the best peer
+        ([BUSY, WIDE, QUIET], 15, 3, None),
+        ([BUSY], 15, 4, "other processes used 30% of the processors (at most 5%)"),
+        ([WIDE], 15, 4, "the quartiles of a differ by 33% of its median (at most 5%)"),
+        ([BUSY], 3, 1, "other processes used 30% of the processors (at most 5%)"),
+    ],
+)
+def test_a_measurement_is_repeated_until_nothing_disturbs(
+    monkeypatch: pytest.MonkeyPatch,
+    seen: list[tuple[float, dict[str, Timing]]],
+    rounds: int,
+    number: int,
+    reason: str | None,
+) -> None:
+    computer = Machine(*seen)
+    monkeypatch.setattr(measure, "interleaved", computer.interleaved)
+    monkeypatch.setattr(machine.Others, "share", computer.share)
+    turns = {name: Turn(lambda: None, WallTimer()) for name in ("netspec", "a", "b")}
+    advanced: list[None] = []
+    last = quietest(turns, {}, WallTimer(), rounds, lambda: advanced.append(None))
+    assert (last.number, last.reason) == (number, reason)
+    assert last.timings == seen[-1][1]
+    assert len(advanced) == 2 * len(turns)  # only turns of the first measurement are progress
+
+
+def test_a_measurement_that_took_long_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    computer = Machine(BUSY)
+    monkeypatch.setattr(measure, "interleaved", computer.interleaved)
+    monkeypatch.setattr(machine.Others, "share", computer.share)
+    monkeypatch.setattr(measure, "LONGEST", -1.0)
+    turns = {name: Turn(lambda: None, WallTimer()) for name in ("netspec", "a", "b")}
+    assert quietest(turns, {}, WallTimer(), 15, lambda: None).number == 1
+
+
+def test_a_turn_waits_for_threads_of_other_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    used = iter([0.0, 0.002, 0.002, 0.004, 0.004, 0.0041])
+    monkeypatch.setattr(measure, "process_time", lambda: next(used))
+    monkeypatch.setattr(measure, "sleep", waits.append)
+    measure._wait_for_idle_threads()
+    assert waits == [0.002] * 3  # the third wait took less than 0.4 ms of processor time
 
 
 def test_the_best_peer_is_the_fastest_that_was_timed() -> None:

@@ -20,7 +20,7 @@ def test_engines_take_turns_and_none_always_follows_the_same() -> None:
     a, b = iter([9.0, 9.0, 1.0, 3.0, 2.0, 5.0, 4.0]), iter([9.0, 9.0, 7.0, 7.0, 7.0, 7.0, 7.0])
     timings = interleaved({"a": lambda: passing("a", a), "b": lambda: passing("b", b)}, rounds=5)
     assert "".join(order) == "abba" + "abbaabbaab"
-    assert timings == {"a": Timing(3.0, 2.0, 4.0, 5), "b": Timing(7.0, 7.0, 7.0, 5)}
+    assert timings == {"a": Timing(3.0, 2.0, 4.0, 5, 1.0), "b": Timing(7.0, 7.0, 7.0, 5, 7.0)}
 
 
 def test_events_stand_around_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_events_stand_around_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_engine_is_no_timing_and_one_sample_its_own_quartile() -> None:
     assert interleaved({}) == {}
-    assert timing([2.5]) == Timing(2.5, 2.5, 2.5, 1)
+    assert timing([2.5]) == Timing(2.5, 2.5, 2.5, 1, 2.5)
 
 
 def test_a_pass_is_the_mean_of_its_calls() -> None:

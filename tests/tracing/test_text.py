@@ -11,7 +11,7 @@ import pytest
 import netspec
 from netspec.lowering.choices import Choice
 from netspec.timing.layers import Profile
-from netspec.timing.machine import Rates
+from netspec.timing.rates import Rates
 from netspec.timing.timing import Timing
 from netspec.tracing.data import as_data
 from netspec.tracing.text import WIDTH, aligned, lines
@@ -41,8 +41,8 @@ def fixed_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def profiled(model: netspec.Compiled, *_: object) -> Profile:
         count = len(model.lowered.plan.steps)
-        times = (Timing(i * 1e-3, i * 9e-4, i * 2e-3, 3) for i in range(1, count + 1))
-        return Profile(tuple(times), Rates(1e9, 2e6), 0.5)
+        times = (Timing(i * 1e-3, i * 9e-4, i * 2e-3, 3, i * 9e-4) for i in range(1, count + 1))
+        return Profile(tuple(times), Rates(1e9, 2e6, 0), 0.5)
 
     monkeypatch.setattr("netspec.tracing.tracing.profiled", profiled)
 

@@ -12,7 +12,7 @@ import netspec
 from netspec import DataError, Net
 from netspec.lowering.passes import optimise
 from netspec.lowering.plan import Ability, plan
-from netspec.timing import machine
+from netspec.timing import rates
 from netspec.tracing.trace import StageTrace, Trace, summed
 from netspec.tracing.tracing import slice_of
 from tests.helpers import load_rows
@@ -38,8 +38,8 @@ head extra from a, weight=0.5: gap | fc 5 | softmax
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 1 << 16)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_figures_are_those_of_the_batch_and_type(net: Net) -> None:
     assert many.steps[0].problem.bytes * 2 == one.steps[0].problem.bytes * 3
     step, profile = many.steps[0], many.profile
     assert profile is not None
-    assert step.floor == step.problem.bytes / profile.rates.copy  # it multiplies nothing
+    assert step.floor == profile.rates.least(0, step.problem.bytes)  # it multiplies nothing
     assert step.time == profile.steps[step.number]
 
 

@@ -12,7 +12,7 @@ import pytest
 from netspec.errors import DataError
 from netspec.timing.bench import bench_layers
 from netspec.views import bench_chart
-from netspec.views.bench import as_lines, digits, times
+from netspec.views.bench import as_lines, digits, others, times
 from netspec.views.bench_chart import rendered
 
 
@@ -23,6 +23,7 @@ def entry(name: str, median: float | None, error: str | None = None) -> dict[str
         "version": "2.13.0+cpu",
         "median_ms": median,
         "spread_ms": spread,
+        "cpu_ms": None if median is None else 2 * median,
         "compile_s": 23.4,
         "peak_mb": 101.3,
         "error": error,
@@ -58,6 +59,7 @@ ANSWER = {
             ],
             "best_peer": "inductor",
             "ratio": 1.25,
+            "ratio_error": None,
         }
     ],
 }
@@ -82,8 +84,9 @@ def test_engines_stand_by_time_with_their_ratio_to_netspec() -> None:
     rows = [line.split() for line in lines]
     order = [row[0] for row in rows if "2.13.0+cpu" in row]
     assert order == ["netspec", "inductor", "eager-channels-last"]
-    assert ["inductor", "2.13.0+cpu", "250", "225", "to", "300", "1.25×", "23.4", "101"] in rows
-    assert ["netspec", "2.13.0+cpu", "200", "180", "to", "240", "23.4", "101"] in rows
+    by_name = {row[0]: row[2:] for row in rows if "2.13.0+cpu" in row}
+    assert by_name["inductor"] == ["250", "225", "to", "300", "500", "1.25×", "23.4", "101"]
+    assert by_name["netspec"] == ["200", "180", "to", "240", "400", "23.4", "101"]
     assert lines[-1] == "netspec is 1.25× as fast as the best peer, inductor"
 
 
@@ -109,18 +112,27 @@ def test_who_is_not_ranked_is_named_with_the_reason() -> None:
     lines = shown(ANSWER)
     assert "<error>openvino</>: not installed: pip install openvino" in lines
     assert any(line.startswith("<error>eager</>: disagrees") for line in lines)
-    alone = changed(best_peer=None, ratio=None)
-    assert shown(alone)[-1] == "no peer was timed"
-    ours = changed(ratio=None)
+    alone = changed(best_peer=None, ratio=None, ratio_error="no peer was timed")
+    assert plain(shown(alone))[-1] == "no ratio: no peer was timed"
+    ours = changed(ratio=None, ratio_error="netspec was not timed")
     ours["cases"][0]["engines"][0] = entry("netspec", None, "disagrees")
-    assert plain(shown(ours))[-1] == "the best peer is inductor; netspec was not timed"
+    assert plain(shown(ours))[-1] == "no ratio: netspec was not timed"
 
 
-def test_figures_of_a_busy_machine_are_doubted() -> None:
+def test_no_ratio_is_printed_when_times_are_not_compared() -> None:
+    reason = "other processes used 72% of the processors (at most 5%)"
+    lines = plain(shown(changed(ratio=None, ratio_error=reason)))
+    assert lines[-3] == f"no ratio: {reason}"
+    assert "OMP_NUM_THREADS=1 netspec bench" in lines[-1]
+    assert not any("×" in line for line in lines)
+    assert max(map(len, lines)) <= 100
+
+
+def test_steps_of_a_busy_machine_are_doubted() -> None:
     said = "other processes used 72% of the processors"
-    assert not any(said in line for line in shown(ANSWER))
-    assert any(said in line for line in shown(changed(others=0.72)))
-    assert not any("other processes" in line for line in shown(changed(others=None)))
+    assert any(said in line for line in others(0.72, lambda text, role: text))
+    assert not list(others(0.05, lambda text, role: text))
+    assert not list(others(None, lambda text, role: text))
 
 
 @pytest.mark.parametrize(

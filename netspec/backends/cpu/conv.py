@@ -16,6 +16,7 @@ from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_add import ConvAdd, ConvAddRelu
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.ops.conv import Conv
+from netspec.ir.shapes import Window
 from netspec.lowering.implementation import Problem
 
 READING_PAIRS = ("brgconv", "brgconv_1x1")
@@ -38,6 +39,9 @@ instead of 0.125 ms for 3x3 of 56x56x144, 0.24 instead of 0.34 ms for 112x112x96
 
 class OneDnnConv(Multiplying):
     """act(b + w * x), or act(b + w * x + z), with any padding."""
+
+    def operations(self, problem: Problem) -> float:
+        return inside(problem)
 
     def described(self, problem: Problem, weights: Layout) -> Description:
         unsound = READING_PAIRS if has_half_a_pair(problem) else ()
@@ -100,6 +104,22 @@ def dense_shape(problem: Problem) -> tuple[int, ...]:
     """Return the sizes of the dense weight, which has zeros where a table has no connection."""
     op = conv_of(problem)
     return op.count, op.channels_seen(problem.inputs), *op.kernel
+
+
+def inside(problem: Problem) -> float:
+    """Return the operations of a convolution without those on padding, which oneDNN skips."""
+    down, right = conv_of(problem).windows(problem.inputs)
+    return problem.operations * share_inside(down) * share_inside(right)
+
+
+def share_inside(window: Window) -> float:
+    """Return the share of the taps of all windows that are on the input, not on its padding."""
+    taps = sum(
+        0 <= start + tap * window.dilation < window.size_in
+        for start in window.starts()
+        for tap in range(window.kernel)
+    )
+    return taps / (window.kernel * window.size_out)
 
 
 def is_depthwise(problem: Problem) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.conv import conv_of, dense_shape, has_half_a_pair
+from netspec.backends.cpu.conv import conv_of, dense_shape, has_half_a_pair, inside
 from netspec.backends.cpu.implementation import Call, CpuImplementation, required, safe_domain
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import nchw
@@ -74,6 +74,9 @@ class _Mkldnn(CpuImplementation):
 
 class MkldnnConv(_Mkldnn):
     """act(b + w * x), with filters in a blocked layout."""
+
+    def operations(self, problem: Problem) -> float:
+        return inside(problem)
 
     def refuses(self, problem: Problem) -> str:
         if isinstance(problem.op, ConvAdd):

@@ -98,6 +98,12 @@ class Tiling:
         """The sizes of the weights: filters, channels, rows, columns."""
         return self.op.count, self.op.channels_seen(self.problem.inputs), *self.op.kernel
 
+    @property
+    def products(self) -> float:
+        """The multiply-accumulates of all products of the batch."""
+        taps, size = self._down.kernel, self._down.size_out
+        return self.problem.operations / 2 * self.factors * self.tiles / (taps * size)
+
     def pitch(self, block: Block) -> int:
         """Return the elements from one product of a block to the next."""
         return rounded_up(block.images * block.tiles * self.row, 16)
@@ -170,8 +176,6 @@ class Tiling:
         which the weights are larger.
         """
         problem, batch = self.problem, self.problem.batch
-        taps, size = self._down.kernel, self._down.size_out
-        products = problem.operations / 2 * self.factors * self.tiles / (taps * size)
         moved = 60 * problem.inputs[0].elements + 30 * problem.output.elements
-        larger = prod(self.filter_shape) * (self.factors / taps - 1)
-        return products + batch * moved + 23 * larger
+        larger = prod(self.filter_shape) * (self.factors / self._down.kernel - 1)
+        return self.products + batch * moved + 23 * larger

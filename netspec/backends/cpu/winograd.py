@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.conv import OneDnnConv, conv_of, dense_shape, steps_after
+from netspec.backends.cpu.conv import OneDnnConv, conv_of, dense_shape, share_inside, steps_after
 from netspec.backends.cpu.direct import Direct, copied, require_kept
 from netspec.backends.cpu.implementation import required, safe_domain
 from netspec.backends.cpu.onednn.layouts import Layout, activations, rows, strided
@@ -65,6 +65,11 @@ class Winograd(Direct):
     def pays(self, problem: Problem) -> bool:
         tiling = _tiling(problem)
         return tiling.estimate() < 0.9 * tiling.problem.operations / 2
+
+    def operations(self, problem: Problem) -> float:
+        tiling = _tiling(problem)
+        _, right = tiling.op.windows(tiling.problem.inputs)
+        return 2 * tiling.products * share_inside(right)
 
     def enlargement(self, problem: Problem) -> float:
         """Return how much larger its sums may be than those of a direct convolution."""

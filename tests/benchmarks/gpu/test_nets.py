@@ -18,7 +18,7 @@ from benchmarks.gpu.nets import Child, timed
 from benchmarks.gpu.profiles import profile
 from benchmarks.gpu.subject import case_of
 from benchmarks.gpu.whole import checked, one_by_one
-from netspec.timing import machine
+from netspec.timing import rates
 from netspec.timing.case import Case
 from tests.kernels.interpreter import remember_builtins
 
@@ -146,8 +146,8 @@ def test_a_plan_of_the_model_agrees(case: Case, tmp_path: Path) -> None:
 
 
 def test_steps_have_times_and_floors(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SIZE", 64)
-    monkeypatch.setattr(machine, "COPIED", 2**16)
+    monkeypatch.setattr(rates, "SIZE", 64)
+    monkeypatch.setattr(rates, "COPIED", 2**16)
     result = profile(case, rounds=1)
     assert next(step["stage"] for step in result["steps"]) == "a.relu"
     assert all(step["us"] > 0 and step["floor_us"] > 0 for step in result["steps"])
