@@ -21,7 +21,7 @@ def _known_form(context: click.Context, parameter: click.Parameter, path: Path) 
     return path
 
 
-@click.command(short_help="Draw the graph of a net.")
+@click.command()
 @click.argument("spec")
 @output_option(
     "-o",
