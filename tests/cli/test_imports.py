@@ -115,6 +115,14 @@ def test_commands_import_nothing_that_they_do_not_use(commands: list[str], tmp_p
         assert not loaded, f"{command} imports {', '.join(loaded[:5])}"
 
 
+def test_help_imports_no_command() -> None:
+    done = forked().python("-c", PROGRAM, "--help")
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split("\nafter")[1].split()
+    prefixes = ("networkx", "lark", "netspec.net", "netspec.cli.")
+    assert not [name for name in loaded if name.startswith(prefixes)]
+
+
 def test_every_command_is_tested() -> None:
     from netspec.cli import COMMANDS as commands
 
