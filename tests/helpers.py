@@ -32,7 +32,10 @@ SYMBOLIC = {"inception_module", "inception_naive"}
 
 def subcommands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
     """Yield all commands by what is typed, such as ``see filters``, also those inside groups."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         typed = f"{path} {name}".strip()
         if isinstance(command, click.Group):
             yield from subcommands(command, typed)

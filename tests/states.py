@@ -70,9 +70,9 @@ def _states(name: str) -> Iterator[tuple[str, str]]:
 
 def _print_after() -> list[str]:
     """``--print-after`` for every pass."""
-    from netspec.cli import main
+    from netspec.cli.compile import compile
 
-    (option,) = (one for one in main.commands["compile"].params if one.name == "passes")
+    (option,) = (one for one in compile.params if one.name == "passes")
     assert isinstance(option.type, click.Choice)
     return [part for rule in option.type.choices for part in ("--print-after", rule)]
 

@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -92,7 +93,8 @@ def commands_of(page: str) -> list[list[str]]:
 @pytest.mark.parametrize("arguments", commands_of(README), ids=" ".join)
 def test_the_commands_of_the_readme_parse(arguments: list[str]) -> None:
     name, *options = arguments
-    command = main.commands[name]
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
     if options:  # prose names a command alone
         assert command.make_context(name, options).params
 
@@ -173,7 +175,9 @@ def test_the_page_of_trace_shows_what_it_prints_but_for_its_times(
 
 
 def test_every_command_is_on_the_page_of_commands() -> None:
-    assert all(f"| `netspec {name} " in COMMANDS for name in main.commands)
+    assert all(
+        f"| `netspec {name} " in COMMANDS for name in main.list_commands(click.Context(main))
+    )
 
 
 def test_the_page_of_json_has_a_section_for_each_command_that_prints_it() -> None:

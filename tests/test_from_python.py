@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import netspec
-from netspec.cli import main
+from netspec.cli import COMMANDS
 from netspec.timing import memory, rates
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "from_python.py"
@@ -26,7 +26,7 @@ def test_python_does_what_the_commands_do(
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
     commands = {command.split()[1] for command in results if command.startswith("netspec ")}
-    assert commands == {*main.commands}
+    assert commands == {*COMMANDS}
     for command, result in results.items():
         shown = str(result)
         assert shown

@@ -60,7 +60,7 @@ def _form(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
 
 
-@click.command(short_help="Time a compiled net, and the same net in other engines.")
+@click.command()
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @click.option(
     "--batch",

@@ -18,7 +18,7 @@ from netspec.views.check import check as checked
 from netspec.views.check import problems_of, verdict
 
 
-@click.command(short_help="Check every shape and every claim.")
+@click.command()
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @set_option
 @json_option

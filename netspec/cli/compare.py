@@ -12,7 +12,7 @@ from netspec.cli.outputs import guard, output_option
 from netspec.files.kinds import FOLDER
 
 
-@click.command(short_help="Train nets that differ in one thing, as in the AlexNet paper.")
+@click.command()
 @click.argument("experiment", required=False)
 @click.option("--list", "is_listing", is_flag=True, help="List the comparisons.")
 @click.option("--data", metavar="DATA", help="Data set to train on, such as digits or cifar10:DIR.")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
 
 
-@click.command(short_help="Optimise for a device, verify, write an artifact.")
+@click.command()
 @click.argument("spec", metavar="SPEC|RUN")
 @output_option("-o", "--output", metavar="PATH", help="Folder or file to write.")
 @click.option(

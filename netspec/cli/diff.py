@@ -12,7 +12,7 @@ from netspec.views.diff_table import lines
 ROLES = {"removed": "error", "added": "help", "changed": "note"}
 
 
-@click.command(short_help="Compare two nets, row by row.")
+@click.command()
 @click.argument("a")
 @click.argument("b")
 @setting("--set-a", "settings_a", "A")

@@ -18,7 +18,7 @@ from netspec.views.documents import document as documented
 from netspec.views.documents import lines, markdown
 
 
-@click.command(short_help="Compare printed tables with derived ones, cell by cell.")
+@click.command()
 @click.argument("specs", metavar="SPEC...", nargs=-1)
 @set_option
 @json_option

@@ -25,7 +25,7 @@ def _known_form(context: click.Context, parameter: click.Parameter, path: Path) 
     return path
 
 
-@click.command(short_help="Draw the graph of a net, or its layers as volumes.")
+@click.command()
 @click.argument("spec")
 @output_option(
     "-o",

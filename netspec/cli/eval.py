@@ -21,7 +21,7 @@ from netspec.cli.outputs import force_option, guard, output_option
 from netspec.files.kinds import ROWS
 
 
-@click.command(short_help="Test trained nets, each alone and together.")
+@click.command()
 @click.argument("nets", metavar="RUN|ARTIFACT|SPEC...", nargs=-1, required=True)
 @click.option(
     "--data",

@@ -7,7 +7,7 @@ import click
 from netspec.language.handbook import explain as explanation_of
 
 
-@click.command(short_help="Explain a diagnostic, or the syntax.")
+@click.command()
 @click.argument("code", metavar="[CODE|syntax]", required=False)
 def explain(code: str | None) -> None:
     """Explain a diagnostic with a wrong and a right example, or show the language on one screen.

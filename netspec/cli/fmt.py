@@ -17,7 +17,7 @@ from netspec.language.limits import MAX_BYTES
 STDIN = "-"
 
 
-@click.command(short_help="Format specs.")
+@click.command()
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is not formatted.")
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")

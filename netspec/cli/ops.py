@@ -9,7 +9,7 @@ from netspec.views.operators import as_markdown
 from netspec.views.operators import ops as pages_of
 
 
-@click.command(short_help="Describe the operators.")
+@click.command()
 @click.argument("operator", required=False)
 @json_option
 @click.option("--markdown", is_flag=True, help="Print the page docs/operators.md.")

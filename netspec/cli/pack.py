@@ -20,7 +20,7 @@ from netspec.cli.outputs import guard, output_option
 from netspec.files.kinds import FOLDER
 
 
-@click.command(short_help="Decode the images of a data set once, into shards.")
+@click.command()
 @click.argument("data", metavar="DATA")
 @output_option(
     "-o", "--output", "folder", metavar="DIR", required=True, help="Folder of the shards."

@@ -38,7 +38,7 @@ def _place(context: click.Context, parameter: click.Parameter, path: Path) -> Pa
     return path
 
 
-@click.command(short_help="Write a run or a net as one HTML page.")
+@click.command()
 @click.argument("subject", metavar="RUN|SPEC")
 @click.argument("other", metavar="[RUN|SPEC]", required=False)
 @output_option(

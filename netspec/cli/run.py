@@ -8,7 +8,7 @@ from netspec.cli.common import json_option, print_json, reports_errors, set_opti
 from netspec.cli.expecting import expects_options
 
 
-@click.command(short_help="Classify images.")
+@click.command()
 @click.argument("spec", metavar="SPEC|ARTIFACT|RUN")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(

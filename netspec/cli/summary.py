@@ -12,7 +12,7 @@ from netspec.net import load
 from netspec.views.table import lines
 
 
-@click.command(short_help="Print the table of a net with derived values.")
+@click.command()
 @click.argument("spec")
 @set_option
 @click.option("--expand", is_flag=True, help="Print the rows inside blocks and branches too.")

@@ -18,7 +18,7 @@ from netspec.net import load
 from netspec.timing import DTYPES
 
 
-@click.command(short_help="Trace a row through the compiler.")
+@click.command()
 @click.argument("spec")
 @click.argument("row")
 @set_option

@@ -34,7 +34,7 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
     return numbers(text, 0, MOST_EPOCHS) if text.strip() else ()
 
 
-@click.command(short_help="Train a net with the recipe in its spec.")
+@click.command()
 @click.argument("spec", required=False)
 @click.option(
     "--data",

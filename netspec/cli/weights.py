@@ -19,7 +19,7 @@ from netspec.cli.outputs import force_option, guard, output_option
 from netspec.files.kinds import WEIGHTS
 
 
-@click.command(short_help="Convert pretrained weights of other frameworks.")
+@click.command()
 @click.argument("spec", metavar="SPEC", required=False)
 @click.option(
     "--from",

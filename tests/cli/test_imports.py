@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,8 +121,17 @@ def test_commands_import_nothing_that_they_do_not_use(commands: list[str], tmp_p
         assert not loaded, f"{command} imports {', '.join(loaded[:5])}"
 
 
+def test_help_imports_no_command() -> None:
+    # a new process: one that is forked has the modules of a parent, which imports some of these
+    command = [sys.executable, "-c", PROGRAM, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split("\nafter")[1].split()
+    prefixes = ("networkx", "lark", "netspec.net", "netspec.cli.")
+    assert not [name for name in loaded if name.startswith(prefixes)]
+
+
 def test_every_command_is_tested() -> None:
-    from netspec.cli import main
+    from netspec.cli import COMMANDS as commands
 
     compared = {"compare"}  # imports training, as `train` does
-    assert {one.split()[0] for one in COMMANDS} == main.commands.keys() - compared
+    assert {one.split()[0] for one in COMMANDS} == commands.keys() - compared

@@ -13,6 +13,7 @@ from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import PlanMemory
+from netspec.collecting import without_collecting
 from netspec.lowering.backend import PackedStage, Timed
 from netspec.lowering.plan import Plan, Step
 from netspec.lowering.ranges import Guard, OutOfRangeError
@@ -35,7 +36,7 @@ class BoundPlan:
     ) -> None:
         # Inside inference mode these tensors would be inference tensors, which raise an error when
         # a later run outside of it writes to them.
-        with torch.inference_mode(False):
+        with torch.inference_mode(False), without_collecting():
             arena = PAGES.empty((plan.arena * batch,), dtype).zero_()
             self._memory, scratch = PlanMemory(plan, batch, arena), Scratch()
             self._steps = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from threading import RLock
 
 import torch
@@ -164,10 +164,7 @@ class Multiplying(Direct):
             problem: for which the weights were packed.
             here: the problem, with the same weights.
         """
-        try:
-            return self.described(here, _packed_layout(self, problem))
-        except NoImplementationError:
-            return self.described(here, self.preferred(here))
+        return _fitting(self, problem, here, share_threads())
 
     def weights(
         self, description: Description, problem: Problem, packed: Tensors
@@ -183,6 +180,21 @@ class Multiplying(Direct):
             sizes = (problem.output.channels,)
             memories.append((Argument.BIAS, Memory(rows(sizes, problem.dtype), packed["bias"])))
         return memories
+
+
+@lru_cache(512)
+def _fitting(
+    implementation: Multiplying, problem: Problem, here: Problem, threads: int
+) -> Description:
+    """Return a description that all stages with an equal problem share.
+
+    A primitive is created for one number of threads, so ``threads`` is part of the key.  Keeping
+    descriptions takes little memory: the library keeps the code of as many primitives itself.
+    """
+    try:
+        return implementation.described(here, _packed_layout(implementation, problem))
+    except NoImplementationError:
+        return implementation.described(here, implementation.preferred(here))
 
 
 def _packed_layout(implementation: Multiplying, problem: Problem) -> Layout:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from netspec.backends.cpu.conv import OneDnnConv, conv_of, dense_shape, share_in
 from netspec.backends.cpu.direct import Direct, copied, require_kept
 from netspec.backends.cpu.implementation import required, safe_domain
 from netspec.backends.cpu.onednn.layouts import Layout, activations, rows, strided
+from netspec.backends.cpu.onednn.library import share_threads
 from netspec.backends.cpu.onednn.primitives import (
     Argument,
     Description,
@@ -35,7 +36,7 @@ from netspec.backends.cpu.onednn.primitives import (
 )
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.tiling import UNIT, Block, Part, Tiling, upright
-from netspec.backends.cpu.toom_cook import Matrix
+from netspec.backends.cpu.toom_cook import Matrix, transforms
 from netspec.ir.fused.conv_add import ConvAdd
 from netspec.ir.growth import Growth
 from netspec.ir.shapes import Shape
@@ -88,7 +89,7 @@ class Winograd(Direct):
             DIRECT.describe(tiling.transform(block))
             DIRECT.describe(tiling.multiplication(block, 0))
             for part in tiling.parts(block):
-                _Sums.of(tiling, block, part)
+                _sums(tiling.problem, block._replace(tile=0), part, share_threads())
 
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
         checked, tiling = required(problem, tensors), _tiling(problem)
@@ -156,10 +157,10 @@ class _Binding:
         products_size = tiling.factors * max(map(tiling.pitch, self._blocks))
         self._factor = Memory(rows((factor_size,), here.dtype), scratch)
         self._products = Memory(rows((products_size,), here.dtype), scratch)
+        self._outputs = _tensor(tiling.matrices.outputs, here.dtype)
+        self._threads = share_threads()
         # Blocks with equal sizes have equal primitives and weights.
-        self._transform = cache(self._transform_of)
         self._multiplication = cache(self._multiplication_of)
-        self._sums = cache(partial(_Sums.of, tiling))
 
     def launches(self) -> Iterator[Launch]:
         """Yield the launches in order."""
@@ -174,7 +175,7 @@ class _Binding:
                 start = number * self._tiling.pitch(block) * self._result.itemsize
                 layout = _layout(multiplication, multiplication.output)
                 product = Memory(layout, self._products, start)
-                yield self._launch(*self._transform(transform, number), operand, factor)
+                yield self._launch(*_transform(transform, number, self._threads), operand, factor)
                 yield self._launch(*self._multiplication(multiplication, number), factor, product)
             for part in self._tiling.parts(block):
                 yield self._summed(block, part)
@@ -187,13 +188,6 @@ class _Binding:
         with self._scratch.reused():
             return launch(description, memories, self._scratch)
 
-    def _transform_of(self, transform: Problem, number: int) -> tuple[Description, Weights]:
-        row = _tensor(self._tiling.matrices.data, transform.dtype)[number]
-        taps = row.view(-1, 1).expand(transform.output.channels, 1, -1, 1)
-        packed = DIRECT.pack(transform, {"weight": taps})
-        description = DIRECT.fitting(transform, transform)
-        return description, DIRECT.weights(description, transform, packed)
-
     def _multiplication_of(self, here: Problem, number: int) -> tuple[Description, Weights]:
         packed_for = self._packed_for[number]
         description = DIRECT.fitting(packed_for, here)
@@ -202,7 +196,7 @@ class _Binding:
 
     def _summed(self, block: Block, part: Part) -> Launch:
         tiling = self._tiling
-        sums = self._sums(block._replace(image=0, tile=0), part)
+        sums = _sums(tiling.problem, block._replace(image=0, tile=0), part, self._threads)
         first = (block.tile + part.tile) * tiling.rows
         tiles, *added = (
             maps[_images(block), first : first + part.tiles * part.rows].view(
@@ -210,7 +204,7 @@ class _Binding:
             )
             for maps in (self._result, *self._added)
         )
-        outputs = _tensor(tiling.matrices.outputs[: part.rows], tiles.dtype)
+        outputs = self._outputs[: part.rows]
         start = part.tile * tiling.row * tiles.itemsize
         memories = [
             (Argument.SOURCE, Memory(sums.matrix, outputs.view(1, 1, *outputs.shape))),
@@ -235,22 +229,39 @@ class _Sums(NamedTuple):
     products: Layout
     result: Layout
 
-    @classmethod
-    def of(cls, tiling: Tiling, block: Block, part: Part) -> _Sums:
-        """Return the product for a part of a block."""
-        dtype, row, pitch = tiling.problem.dtype, tiling.row, tiling.pitch(block)
-        images, height = block.images, tiling.problem.output[0]
-        matrix = rows((1, 1, part.rows, tiling.factors), dtype)
-        products = strided(
-            (images, part.tiles, tiling.factors, row), (block.tiles * row, row, pitch, 1), dtype
-        )
-        result = strided(
-            (images, part.tiles, part.rows, row), (height * row, tiling.rows * row, row, 1), dtype
-        )
-        added = result if isinstance(tiling.op, ConvAdd) else None
-        steps = steps_after(tiling.op)
-        description = matrix_product(matrix, products, result, steps=steps, added=added)
-        return cls(description, matrix, products, result)
+
+@lru_cache(256)
+def _sums(problem: Problem, block: Block, part: Part, threads: int) -> _Sums:
+    """Return the product for a part of a block; a primitive is created for a number of threads."""
+    tiling = Tiling(problem)
+    dtype, row, pitch = problem.dtype, tiling.row, tiling.pitch(block)
+    images, height = block.images, problem.output[0]
+    matrix = rows((1, 1, part.rows, tiling.factors), dtype)
+    products = strided(
+        (images, part.tiles, tiling.factors, row), (block.tiles * row, row, pitch, 1), dtype
+    )
+    result = strided(
+        (images, part.tiles, part.rows, row), (height * row, tiling.rows * row, row, 1), dtype
+    )
+    added = result if isinstance(tiling.op, ConvAdd) else None
+    steps = steps_after(tiling.op)
+    description = matrix_product(matrix, products, result, steps=steps, added=added)
+    return _Sums(description, matrix, products, result)
+
+
+@lru_cache(512)
+def _transform(transform: Problem, number: int, threads: int) -> tuple[Description, Weights]:
+    """Return the convolution that computes a factor, and the matrix's row as its weights.
+
+    A primitive is created for a number of threads, so ``threads`` is part of the key.
+    """
+    op = conv_of(transform)
+    matrices = transforms(op.stride[0], op.kernel[0] - op.stride[0] + 1)
+    row = _tensor(matrices.data, transform.dtype)[number]
+    taps = row.view(-1, 1).expand(transform.output.channels, 1, -1, 1)
+    packed = DIRECT.pack(transform, {"weight": taps})
+    description = DIRECT.fitting(transform, transform)
+    return description, DIRECT.weights(description, transform, packed)
 
 
 def _tiling(problem: Problem) -> Tiling:
@@ -272,7 +283,6 @@ def _numbered(packed: Tensors, number: int) -> Tensors:
     return {name: packed[f"{name}{number}"] for name in names if f"{name}{number}" in packed}
 
 
-@cache
 def _tensor(matrix: Matrix, dtype: torch.dtype) -> Tensor:
     return torch.tensor([[float(x) for x in row] for row in matrix], dtype=dtype, device="cpu")
 

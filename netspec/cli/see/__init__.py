@@ -22,7 +22,7 @@ from netspec.cli.see.search import search
 from netspec.cli.see.top9 import top9
 
 
-@click.group(short_help="Show what a network has learned.")
+@click.group()
 def see() -> None:
     """Show what a network has learned: its filters, its activations, its mistakes.
 

@@ -258,3 +258,17 @@ def test_weights_are_copied_where_a_batch_wants_other_blocks(
 
     monkeypatch.setattr(implementation, "described", refusing)
     torch.testing.assert_close(computed(problem, implementation, packed, x), wanted)
+
+
+def test_equal_problems_share_a_description_but_not_with_other_numbers_of_threads() -> None:
+    conv, problem = OneDnnConv(), problem_of(Conv(kernel=Kernel(3, 3), count=8), (9, 9, 4))
+    equal = problem_of(Conv(kernel=Kernel(3, 3), count=8), (9, 9, 4))
+    threads = torch.get_num_threads()
+    description = conv.fitting(problem, problem)
+    assert conv.fitting(equal, equal) is description
+    try:
+        torch.set_num_threads(threads + 1)
+        assert conv.fitting(problem, problem) is not description
+    finally:
+        torch.set_num_threads(threads)
+    assert conv.fitting(problem, problem) is description

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ctypes import byref, c_int
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 
@@ -23,6 +23,9 @@ BYTES = {torch.uint8: 6}
 """The type of scratch memory, with the library's number."""
 
 ANY_LAYOUT = 1
+
+KEPT = 1024
+"""The number of layouts that are kept.  The stages of a net have few different ones."""
 
 
 class Query(IntEnum):
@@ -66,7 +69,7 @@ class Layout:
         elements = self.bytes // self.dtype.itemsize
         return axes_of((elements,), (1,))
 
-    @property
+    @cached_property
     def extent(self) -> int:
         """The bytes from the first element to the end of the last one.
 
@@ -75,8 +78,8 @@ class Layout:
         return (1 + sum((size - 1) * stride for stride, size in self.axes)) * self.dtype.itemsize
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and bool(
-            library().function("memory_desc_equal")(self, other)
+        return self is other or (
+            isinstance(other, Layout) and bool(library().function("memory_desc_equal")(self, other))
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -84,6 +87,11 @@ class Layout:
 
 def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Layout:
     """Return the layout with these sizes, and strides in elements."""
+    return _strided(tuple(sizes), tuple(strides), dtype)
+
+
+@lru_cache(KEPT)
+def _strided(sizes: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype) -> Layout:
     handle = library().make(
         "memory_desc_create_with_strides",
         len(sizes),

@@ -7,7 +7,7 @@ threads.  With two pools, the threads of one would spin while the other computes
 
 from __future__ import annotations
 
-import weakref
+import sys
 from collections.abc import Callable, Sequence
 from ctypes import CDLL, POINTER, byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_void_p
 from enum import IntEnum
@@ -112,8 +112,13 @@ class Handle:
 
     def __init__(self, pointer: c_void_p, destroy: Callable[[c_void_p], object]) -> None:
         self._as_parameter_ = pointer
+        self._destroy = destroy
+
+    # The default keeps the function while the interpreter clears its modules.
+    def __del__(self, is_exiting: Callable[[], bool] = sys.is_finalizing) -> None:
         # Not at exit: the library may already be unloaded, and the process frees everything.
-        weakref.finalize(self, destroy, pointer).atexit = False
+        if not is_exiting():
+            self._destroy(self._as_parameter_)
 
 
 class Library:
@@ -121,6 +126,10 @@ class Library:
 
     def __init__(self, path: str) -> None:
         self._loaded = CDLL(path)
+        # A net calls these functions some ten thousand times when it is bound: getattr with a new
+        # string each time would take as long as the calls.
+        self._functions: dict[str, Any] = {}
+        self._destroyers: dict[str, Any] = {}
         for name, types in SIGNATURES.items():
             function = self._function(name)
             function.argtypes, function.restype, function.errcheck = types, c_int, _checked
@@ -138,7 +147,9 @@ class Library:
         in the thread that executes it."""
 
     def _function(self, name: str) -> Any:
-        return getattr(self._loaded, f"dnnl_{name}")
+        if name not in self._functions:
+            self._functions[name] = getattr(self._loaded, f"dnnl_{name}")
+        return self._functions[name]
 
     def function(self, name: str) -> Callable[..., Any]:
         """Return a function of the library by its name without ``dnnl_``."""
@@ -153,21 +164,23 @@ class Library:
         """
         pointer = c_void_p()
         self._function(name)(byref(pointer), *arguments)
-        kinds = ("memory_desc", "primitive_desc")
-        kind = next((k for k in kinds if k in name), name.removesuffix("_create"))
-        return Handle(pointer, self._function(f"{kind}_destroy"))
+        if name not in self._destroyers:
+            kinds = ("memory_desc", "primitive_desc")
+            kind = next((k for k in kinds if k in name), name.removesuffix("_create"))
+            self._destroyers[name] = self._function(f"{kind}_destroy")
+        return Handle(pointer, self._destroyers[name])
 
 
 def _checked(status: int, function: Any, arguments: object) -> int:
+    if status == 0:  # nearly always: SUCCESS, without the time that an IntEnum takes
+        return status
     if status in (Status.UNIMPLEMENTED, Status.LAST_IMPLEMENTATION_REACHED):
         raise NoImplementationError("oneDNN does not have an implementation")
     if status == Status.INVALID_ARGUMENTS and function.__name__.endswith("primitive_desc_create"):
         # For example, padding that is larger than a window, which a dilation makes possible.
         raise NoImplementationError("oneDNN does not accept these attributes")
-    if status != Status.SUCCESS:
-        said = Status(status).name.lower().replace("_", " ") if status in {*Status} else status
-        raise OneDnnError(f"{function.__name__}: {said}")
-    return status
+    said = Status(status).name.lower().replace("_", " ") if status in {*Status} else status
+    raise OneDnnError(f"{function.__name__}: {said}")
 
 
 def missing() -> str:

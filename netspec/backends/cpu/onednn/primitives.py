@@ -102,6 +102,7 @@ class Description:
     ) -> None:
         self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *arguments)
         self._layouts: dict[tuple[Query, int], Layout] = {}
+        self._operands: dict[int, Layout] = {}
         while self.implementation.partition(":")[0] in skipped:
             library().function("primitive_desc_next_impl")(self)
         if "ref" in self.implementation.split(":") and not may_be_reference:
@@ -120,6 +121,14 @@ class Description:
             pointer = library().function("primitive_desc_query_md")(self, of, number)
             self._layouts[of, number] = Layout(library().make("memory_desc_clone", pointer))
         return self._layouts[of, number]
+
+    def reads(self, argument: int, layout: Layout) -> bool:
+        """Return True if this is the layout of an operand or of the result."""
+        if self._operands.get(argument) is not layout:  # most launches repeat an earlier question
+            if self.layout(Query.OPERAND, argument) != layout:
+                return False
+            self._operands[argument] = layout
+        return True
 
     @cached_property
     def primitive(self) -> Handle:
@@ -373,7 +382,7 @@ def launch(
 
 def _check(description: Description, memories: Sequence[tuple[int, Memory]]) -> None:
     for argument, memory in memories:
-        if description.layout(Query.OPERAND, argument) != memory.layout:
+        if not description.reads(argument, memory.layout):
             known = argument in {*Argument}
             name = Argument(argument).name.lower() if known else "source"
             raise ValueError(f"{name} does not have the layout that oneDNN reads")
