@@ -14,7 +14,17 @@ from netspec.errors import DataError
 from netspec.inference.source import is_a_run
 from netspec.ir.arguments import place
 from netspec.ir.words import counted
-from netspec.see.figures import COLOURS, INCHES_WIDE, PAPER, QUIET, SMALL, Visualisation, new_figure
+from netspec.language.diagnostics import printable
+from netspec.see.figures import (
+    COLOURS,
+    INCHES_WIDE,
+    PAPER,
+    QUIET,
+    SMALL,
+    Visualisation,
+    new_figure,
+    short,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,8 +170,8 @@ def _rates(axes: Axes, runs: Sequence[Curve], *, is_labelled: bool) -> None:
 
 def _names(runs: Sequence[Curve]) -> list[str]:
     """Return the names of run directories; their paths if two have the same name."""
-    names = [Path(run.run).name for run in runs]
-    return names if len({*names}) == len(names) else [run.run for run in runs]
+    names = [short(run.run) for run in runs]
+    return names if len({*names}) == len(names) else [printable(run.run) for run in runs]
 
 
 def curves(runs: str | Path | Sequence[str | Path]) -> Curves:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from netspec.errors import ArgumentError, DataError, require_type
 from netspec.files.kinds import PDF, PNG, SVG, FileKind, require_place
 from netspec.files.writing import descriptor_of, write_named
+from netspec.language.diagnostics import printable
 from netspec.printing import Printed
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "image.interpolation": "nearest",
+    "text.parse_math": False,  # a "$" in the name of a run or a class is a dollar sign
     "svg.fonttype": "none",
     "svg.hashsalt": "netspec",
 }
@@ -344,8 +346,8 @@ def tally(names: Sequence[str]) -> str:
 
 
 def short(path: str) -> str:
-    """Return the name of a file without its folders, for a caption."""
-    return Path(path).name or path
+    """Return the name of a file without its folders, for a caption; it has no invalid Unicode."""
+    return printable(Path(path).name or path)
 
 
 LINE = 0.18
@@ -357,7 +359,9 @@ def _with_caption(figure: Figure, caption: str) -> Figure:
     width, height = figure.get_size_inches()
     characters = max(20, int(width * 72 / (0.52 * NORMAL)))  # of 0.52 times their height, about
     lines = [
-        line for part in caption.splitlines() for line in textwrap.wrap(part, characters) or [""]
+        line
+        for part in caption.splitlines()
+        for line in textwrap.wrap(printable(part), characters) or [""]
     ]
     figure.set_size_inches(width, height + LINE * len(lines) + 0.1)
     figure.suptitle("\n".join(lines), fontsize=NORMAL, color=INK)

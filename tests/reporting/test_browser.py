@@ -63,7 +63,7 @@ def test_nothing_overflows_and_pictures_are_whole(width: int, of_run: Report, op
     shown = opened(of_run.html, width)
     assert shown.evaluate(OVERFLOWING) == [width]
     pictures = shown.evaluate(PICTURES)
-    assert len(pictures) == 6
+    assert len(pictures) == 7
     for picture in pictures:
         assert picture["isLoaded"]
         assert picture["isInside"]
