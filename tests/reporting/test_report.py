@@ -172,7 +172,7 @@ def test_two_files_of_a_spec_with_the_same_name_are_both_shown(tmp_path: Path) -
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "a.net").write_text("net a\ninput image 8x8x1\nx: fc 3\n")
     outer = tmp_path / "a.net"
-    outer.write_text('variant b of "inner/a.net"\n')
+    outer.write_text('net b from "inner/a.net"\n')
     made = netspec.report(outer, sections=["spec"])
     assert made.html.count("<summary>") == 2
 
