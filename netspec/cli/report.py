@@ -54,8 +54,9 @@ def _place(context: click.Context, parameter: click.Parameter, path: Path) -> Pa
     "--sections",
     metavar="NAME,...",
     callback=_names,
-    help="Sections of the page: summary, differences, curves, confusion, predictions, filters, "
-    "top9, evolution, graph, table, costs, recipe, data, versions, spec.  Default: all that apply.",
+    help="Sections of the page: summary, differences, curves, confusion, predictions, neighbours, "
+    "filters, top9, evolution, graph, table, costs, recipe, data, versions, spec.  Default: all "
+    "that apply.",
 )
 @click.option(
     "--data",

@@ -36,6 +36,7 @@ def laid_out(net: Net) -> Html:
         return joined([waiting, data_block(str(digraph(net).source), SOURCE)])
     # without the XML declaration and comments, which HTML does not have
     drawing = re.sub(r"<!--.*?-->", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)  # two drawings would have the same ids
     return Html(drawing[drawing.index("<svg") :])
 
 

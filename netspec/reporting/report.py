@@ -14,6 +14,7 @@ from netspec.files.writing import write_named
 from netspec.ir.guess import did_you_mean
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
+from netspec.language.diagnostics import printable
 from netspec.printing import Printed
 from netspec.reporting.facts import names_of
 from netspec.reporting.html import Html, element
@@ -83,9 +84,10 @@ class Report(Printed):
         }
 
     def __str__(self) -> str:
-        size = f"{self.bytes / 1e6:,.1f} MB"
+        size = f"{self.bytes / 1e6:,.1f} MB" if self.bytes >= 1e5 else f"{self.bytes / 1e3:,.0f} kB"
         lines = [f"{self.title}: {counted(len(self.sections), 'section')}, {size}"]
-        return "\n".join([*lines, *map("omitted: {}".format, _reasons(self.omitted))])
+        lines += map("omitted: {}".format, _reasons(self.omitted))
+        return "\n".join(map(printable, lines))
 
 
 def report(

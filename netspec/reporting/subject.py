@@ -92,14 +92,17 @@ class Subject:
 
     def without_folders(self, text: str) -> str:
         """Return a text without the folders of this machine, which a report does not show."""
-        paths = [Path.cwd(), Path.home()]
+        parents = [Path.cwd() / "_", Path.home() / "_", Path(self.net.source.name)]
         if self.run is not None:
-            run, data = self.run, self.run.settings.data
-            paths += [run.directory.parent, run.directory.absolute().parent]
-            paths += [run.directory.resolve().parent, Path(data.partition(":")[2]).parent]
-        folders = {f"{path}{os.sep}" for path in paths if path.is_absolute() and path.name}
+            settings = self.run.settings
+            directory = self.run.directory
+            parents += [directory, directory.absolute(), directory.resolve(), Path(settings.spec)]
+            parents += [
+                Path(data.partition(":")[2]) for data in (settings.data, self.other_data) if data
+            ]
+        folders = {f"{path.parent}{os.sep}" for path in parents if path.parent.name}
         for folder in sorted(folders, key=len, reverse=True):
-            text = text.replace(folder, "")
+            text = re.sub(rf"(?<![\w./~-]){re.escape(folder)}", "", text)
         return re.sub(r"(?<![\w.~/])/(?:[^\s/:,;]+/)+", "", text)
 
 

@@ -130,18 +130,22 @@ class Confusion(Visualisation):
 
     def _matrix(self, axes: Axes) -> None:
         count = len(self.classes)
-        shares = self.matrix / np.maximum(self.matrix.sum(1, keepdims=True), 1)
+        # one column for all outputs that are not classes of the data, of which there can be many
+        others = self.matrix[:, count:].sum(1, keepdims=True)
+        matrix = np.hstack([self.matrix[:, :count], *([others] if others.any() else [])])
+        shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
         axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
         if count <= WRITTEN:
-            for row, column in zip(*self.matrix.nonzero(), strict=True):
+            for row, column in zip(*matrix.nonzero(), strict=True):
                 axes.text(
-                    column, row, f"{self.matrix[row, column]}", ha="center", va="center",
+                    column, row, f"{matrix[row, column]}", ha="center", va="center",
                     fontsize=SMALL, color="white" if shares[row, column] > 0.5 else INK,
                 )  # fmt: skip
         if count <= NAMED:
             names = [fitted(name, NAME, SMALL) for name in self.classes]
-            turned = max(map(len, names)) > 2
-            axes.set_xticks(range(count), names, rotation=90 if turned else 0)
+            answers = [*names, *(["other"] if others.any() else [])]
+            turned = max(map(len, answers)) > 2
+            axes.set_xticks(range(len(answers)), answers, rotation=90 if turned else 0)
             axes.set_yticks(range(count), names)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)

@@ -14,7 +14,16 @@ from netspec.errors import DataError
 from netspec.inference.source import is_a_run
 from netspec.ir.arguments import place
 from netspec.ir.words import counted
-from netspec.see.figures import COLOURS, INCHES_WIDE, QUIET, SMALL, Visualisation, new_figure, short
+from netspec.see.figures import (
+    COLOURS,
+    INCHES_WIDE,
+    PAPER,
+    QUIET,
+    SMALL,
+    Visualisation,
+    new_figure,
+    short,
+)
 from netspec.see.names import fitted
 
 if TYPE_CHECKING:
@@ -71,6 +80,8 @@ class Curves(Visualisation):
     runs: tuple[Curve, ...]
 
     def draw(self) -> Figure:
+        from matplotlib.ticker import MaxNLocator
+
         figure = new_figure(INCHES_WIDE, 3.3)
         left, right = figure.subplots(1, 2)
         lines, names = [], []
@@ -82,14 +93,18 @@ class Curves(Visualisation):
             names += [f"{name}, validation", f"{name}, training"]
         _rates(left, self.runs, is_labelled=True)
         _rates(right, self.runs, is_labelled=False)
-        if all((run.loss > 0).all() for run in self.runs):
-            _log(left)
+        # a logarithmic axis is for curves: of one epoch alone it would have a decade of nothing
+        if any(len(run.epochs) > 1 for run in self.runs):
+            if all((run.loss > 0).all() for run in self.runs):
+                _log(left)
+        else:
+            left.set_ylim(bottom=0)
         left.set_ylabel("training loss")
         right.set_ylabel("error, %")
         right.set_ylim(bottom=0)
         for axes in (left, right):
             axes.set_xlabel("epoch")
-            axes.locator_params(axis="x", integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         # with lines and names of its own: matplotlib omits lines whose name begins with _
         right.legend(lines, names, loc="upper right")
         return figure
@@ -105,9 +120,12 @@ class Curves(Visualisation):
 
 def _line(axes: Axes, run: Curve, values: NDArray[np.float64], style: str, color: str) -> Line2D:
     mark = "o" if len(run.epochs) <= MARKED else ""
+    # a hollow mark for a dashed line: a run of one epoch has marks, but no line
+    inside = color if style == "-" else PAPER
     (line,) = axes.plot(
-        run.epochs, values, style, color=color, linewidth=1.4, marker=mark, markersize=3
-    )
+        run.epochs, values, style, color=color, linewidth=1.4,
+        marker=mark, markersize=4, markerfacecolor=inside,
+    )  # fmt: skip
     return line
 
 

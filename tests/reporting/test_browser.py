@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ def test_nothing_overflows_and_pictures_are_whole(width: int, of_run: Report, op
     shown = opened(of_run.html, width)
     assert shown.evaluate(OVERFLOWING) == [width]
     pictures = shown.evaluate(PICTURES)
-    assert len(pictures) == 6
+    assert len(pictures) == 7
     for picture in pictures:
         assert picture["isLoaded"]
         assert picture["isInside"]
@@ -103,18 +104,57 @@ UNCHANGED = """(fills) => [...document.querySelectorAll(".canvas [fill]")].filte
     return isUnchanged && drawn !== "#7d8590";  // lines are grey in both
 }).map((element) => element.outerHTML)"""
 
-LIGHTNESS = """(selector) => {
-    const { color, backgroundColor } = getComputedStyle(document.querySelector(selector));
-    return [color, backgroundColor].map((text) =>
-        text.match(/[0-9.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 765);
+CONTRAST = """() => {
+    const channels = (colour) => colour.match(/[0-9.]+/g).map(Number);
+    const luminance = (colour) => channels(colour).slice(0, 3).reduce((sum, value, place) => {
+        const part = value / 255;
+        const linear = part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+        return sum + linear * [0.2126, 0.7152, 0.0722][place];
+    }, 0);
+    const isSeen = (colour) => colour.startsWith("rgb") && channels(colour)[3] !== 0;
+    /** Return the colour below a text: of the shape of its layer, or the first background. */
+    function paper(element) {
+        for (let it = element; it !== null; it = it.parentElement) {
+            const shape = it.matches(".node, .cluster") && it.querySelector("path, polygon");
+            const { fill } = shape ? getComputedStyle(shape) : { fill: "none" };
+            if (isSeen(fill)) return fill;
+            const { backgroundColor } = getComputedStyle(it);
+            if (isSeen(backgroundColor)) return backgroundColor;
+        }
+        throw new Error("the page has no background");
+    }
+    for (const folded of document.querySelectorAll("details")) folded.open = true;
+    const texts = [...document.querySelectorAll("body *")].filter((element) =>
+        !element.matches("script") && [...element.childNodes].some(
+            (node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== ""));
+    const inputs = [...document.querySelectorAll("input")];
+    const inks = [
+        ...texts.map((it) => {
+            const { color, fill } = getComputedStyle(it);
+            return [it, it instanceof SVGElement ? fill : color];
+        }),
+        ...inputs.map((it) => [it, getComputedStyle(it, "::placeholder").color]),
+    ];
+    return inks.map(([element, ink]) => {
+        const [low, high] = [ink, paper(element)].map(luminance).sort((a, b) => a - b);
+        return [(high + 0.05) / (low + 0.05), element.outerHTML.slice(0, 100)];
+    });
 }"""
+LEAST = 4.5
+"""Contrast of normal text in level AA of the Web Content Accessibility Guidelines, 1.4.3."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_is_readable_in_light_and_dark_mode(scheme: str, googlenet: str, opened: Open) -> None:
-    shown = opened(googlenet, color_scheme=scheme)
-    ink, paper = shown.evaluate(LIGHTNESS, "body")
-    assert (paper > 0.9 and ink < 0.2) if scheme == "light" else (paper < 0.1 and ink > 0.8)
+def test_every_text_has_enough_contrast(scheme: str, opened: Open, of_run: Report) -> None:
+    of_nets = netspec.report("googlenet", "alexnet")
+    for made in (of_run, of_nets):
+        shown = opened(made.html, color_scheme=scheme)
+        if made is of_nets:  # with the panel of rows
+            shown.locator(".tools input").first.fill("4b")
+            shown.locator(".tools input").first.press("Enter")
+        contrasts = shown.evaluate(CONTRAST)
+        assert len(contrasts) > 200
+        assert [one for one in contrasts if one[0] < LEAST] == []
 
 
 def test_every_colour_of_a_drawing_has_a_dark_one(googlenet: str, opened: Open) -> None:
@@ -134,6 +174,43 @@ def test_a_printed_page_has_the_whole_graph_and_no_buttons(googlenet: str, opene
     assert hidden <= 1
     assert shown.evaluate(OVERFLOWING)[0] == 700
     assert shown.pdf()[:5] == b"%PDF-"
+
+
+PIECES = """(svg) => {
+    window.dispatchEvent(new Event("beforeprint"));
+    const pieces = [...document.querySelectorAll(".piece")].map((piece) => {
+        const frame = piece.getBoundingClientRect();
+        const boxes = [...piece.querySelectorAll(".node")].map((it) => it.getBoundingClientRect());
+        return {
+            view: [piece.viewBox.baseVal.y, piece.viewBox.baseVal.height],
+            size: [frame.width, frame.height],
+            layers: boxes.filter(
+                (box) => box.top >= frame.top && box.bottom <= frame.bottom).length,
+            isCut: boxes.some((box) => [frame.top, frame.bottom].some(
+                (edge) => box.top < edge && edge < box.bottom)),
+        };
+    });
+    window.dispatchEvent(new Event("afterprint"));
+    return pieces;
+}"""
+
+
+@pytest.mark.parametrize("laid_out", ["googlenet", "in_browser"])
+def test_printed_pages_do_not_cut_a_layer(
+    laid_out: str, opened: Open, request: pytest.FixtureRequest
+) -> None:
+    shown = opened(request.getfixturevalue(laid_out))
+    layers = shown.locator(".canvas .node").count()
+    height = shown.locator(".canvas svg").evaluate("svg => svg.viewBox.baseVal.height")
+    pieces = shown.evaluate(PIECES)
+    assert len(pieces) > 2
+    assert not any(piece["isCut"] for piece in pieces)
+    assert sum(piece["layers"] for piece in pieces) == layers
+    assert all(piece["size"][0] <= 681 and piece["size"][1] <= 901 for piece in pieces)
+    ends = [0.0, *(sum(piece["view"]) for piece in pieces)]
+    assert [piece["view"][0] for piece in pieces] == pytest.approx(ends[:-1])
+    assert ends[-1] == pytest.approx(height)
+    assert shown.locator(".piece").count() == 0
 
 
 def test_the_page_is_complete_without_scripts(googlenet: str, opened: Open) -> None:
@@ -198,6 +275,73 @@ def test_a_layer_shows_its_sizes_to_the_mouse(googlenet: str, opened: Open) -> N
     }
     shown.mouse.move(2, 2)
     assert not tip.is_visible()
+
+
+def test_the_graph_can_be_used_with_the_keyboard(googlenet: str, opened: Open) -> None:
+    shown = opened(googlenet)
+    shown.locator(".tools input").focus()
+    for key in "4b":
+        shown.keyboard.press(key)
+    shown.keyboard.press("Enter")
+    panel = shown.locator(".rows-of")
+    assert shown.locator(".rows-of strong").text_content() == "4b"
+    for _ in range(5):  # three buttons and the drawing are before the rows
+        shown.keyboard.press("Tab")
+    assert focused(shown) == "Close"
+    shown.keyboard.press("Enter")
+    assert not panel.is_visible()
+    assert focused(shown) == "Graph of googlenet; the table has the same rows"
+    shown.locator(".tools input").press("Enter")
+    assert panel.is_visible()
+    shown.keyboard.press("Escape")
+    assert not panel.is_visible()
+
+
+def test_a_row_that_is_opened_with_the_keyboard_keeps_the_focus(
+    googlenet: str, opened: Open
+) -> None:
+    shown = opened(googlenet)
+    shown.locator(".tools input").fill("5x5")
+    shown.locator(".tools input").press("Enter")
+    button = shown.locator(".rows-of button", has_text="All of")
+    button.focus()
+    shown.keyboard.press("Enter")
+    assert rows_of(shown) != []
+    assert focused(shown) == "Close"
+
+
+def focused(shown: Page) -> str:
+    """Return the name of the element that has the focus."""
+    return str(
+        shown.evaluate("(({ ariaLabel, textContent }) => ariaLabel ?? textContent)"
+                       "(document.activeElement)")
+    )  # fmt: skip
+
+
+def test_a_picture_is_enlarged_with_the_keyboard(of_run: Report, opened: Open) -> None:
+    shown = opened(of_run.html, 375)
+    picture = shown.locator("#curves [role=button]")
+    picture.focus()
+    for key, expected in (("Enter", "true"), (" ", "false"), (" ", "true"), ("Escape", "false")):
+        shown.keyboard.press(key)
+        assert picture.get_attribute("aria-expanded") == expected
+        assert ("enlarged" in str(picture.get_attribute("class"))) == (expected == "true")
+
+
+OUTLINE = """() => [
+    document.documentElement.lang,
+    [...document.querySelectorAll("h1, h2, h3")].map((it) => Number(it.tagName[1])),
+    [...document.querySelectorAll("[id]")].map((it) => it.id),
+]"""
+
+
+def test_a_page_has_a_language_an_outline_and_unique_ids(opened: Open) -> None:
+    language, levels, ids = opened(netspec.report("vgg16_1", "vgg16_3").html).evaluate(OUTLINE)
+    assert language == "en"
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert len(ids) == len(set(ids))
 
 
 def test_buttons_and_the_wheel_zoom_and_a_drag_moves(googlenet: str, opened: Open) -> None:

@@ -16,10 +16,12 @@ import torch
 import netspec
 from netspec.files.kinds import REPORT, kind_of_content
 from netspec.reporting.report import Report
-from netspec.reporting.sections import SECTIONS
+from netspec.reporting.sections import SECTIONS, neighbours
 from tests.reporting.test_html import Texts
 
-OF_RUNS = ["curves", "confusion", "predictions", "filters", "top9", "evolution", "data"]
+OF_RUNS = [
+    "curves", "confusion", "predictions", "neighbours", "filters", "top9", "evolution", "data",
+]  # fmt: skip
 OF_SPECS = ["summary", "graph", "table", "costs", "recipe", "versions", "spec"]
 
 
@@ -67,7 +69,7 @@ def test_a_page_does_not_show_folders_of_this_machine(of_run: Report, run: Path)
 
 def test_every_picture_has_a_text_instead(of_run: Report) -> None:
     texts = [attributes["alt"] or "" for tag, attributes in Texts(of_run.html).tags if tag == "img"]
-    assert len(texts) == 6
+    assert len(texts) == 7
     assert texts[0].startswith("Loss and errors. run: 3 epochs, loss ")
     assert all(len(text) > 15 for text in texts)
 
@@ -86,7 +88,7 @@ def test_a_spec_has_the_sections_of_specs_and_one_reason_for_the_others() -> Non
     made = netspec.report("lenet5")
     assert list(made.sections) == OF_SPECS
     assert [one.section for one in made.omitted] == OF_RUNS
-    line = "omitted: curves, confusion, predictions, filters, top9, evolution, data: a spec is not"
+    line = f"omitted: {', '.join(OF_RUNS)}: a spec is not"
     assert str(made).splitlines()[1].startswith(line)
     assert made.html.count("a spec is not trained") == 1
 
@@ -128,6 +130,51 @@ def test_a_run_without_snapshots_and_data_says_so(run: Path, tmp_path: Path) -> 
     assert str(tmp_path) not in made.html
     footer = made.html[made.html.index("<footer") :]
     assert all(name in footer for name in ("confusion", "evolution"))
+
+
+def test_a_large_training_set_is_not_searched_for_neighbours(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "MOST", 1_436)
+    (omitted,) = netspec.report(run, sections=["neighbours"]).omitted
+    assert omitted.why.startswith("the training set has 1,437 images, and a report compares at")
+
+
+@pytest.mark.parametrize("name", ["$\\frac{$", "bad\udcff", "new\nline"])
+def test_any_name_of_a_run_is_drawn(name: str, run: Path, tmp_path: Path) -> None:
+    copied = tmp_path / name
+    shutil.copytree(run, copied)
+    made = netspec.report(copied, sections=["curves"])
+    assert list(made.sections) == ["curves"]
+    made.save(tmp_path / "a.html")
+    assert len(str(made).encode().splitlines()) == 1
+    netspec.see.curves(copied).save(tmp_path / "a.png")
+
+
+def test_folders_of_relative_paths_are_not_shown(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(run, tmp_path / "clients" / "acme" / "own")
+    shutil.rmtree(tmp_path / "clients" / "acme" / "own" / "snapshots")
+    (tmp_path / "clients" / "acme" / "a.net").write_text("net a\ninput image 8x8x1\nx: fc 3\n")
+    monkeypatch.chdir(tmp_path)
+    for made in (
+        netspec.report("clients/acme/own", sections=["curves", "evolution", "spec", "versions"]),
+        netspec.report("clients/acme/own", sections=["data"], data="images:clients/acme/data"),
+        netspec.report("clients/acme/own", sections=["confusion"], data="images:clients/acme/d"),
+        netspec.report("clients/acme/a.net", sections=["spec", "versions"]),
+    ):
+        assert "acme" not in made.html
+        assert "acme" not in str(made)
+
+
+def test_two_files_of_a_spec_with_the_same_name_are_both_shown(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "a.net").write_text("net a\ninput image 8x8x1\nx: fc 3\n")
+    outer = tmp_path / "a.net"
+    outer.write_text('net b from "inner/a.net"\n')
+    made = netspec.report(outer, sections=["spec"])
+    assert made.html.count("<summary>") == 2
 
 
 def test_names_of_classes_and_of_the_run_are_text(run: Path, tmp_path: Path) -> None:

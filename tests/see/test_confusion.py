@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,21 @@ def test_the_worst_mistakes_come_first(run: Path) -> None:
     (answers,) = netspec.classify(run, few.images[0], top=1)
     assert answers.best.number == few.mistakes[0].answer
     assert netspec.see.confusion(run, mistakes=0).figure().axes
+
+
+def test_outputs_that_are_not_classes_of_the_data_have_one_column(run: Path) -> None:
+    seen = netspec.see.confusion(run, mistakes=0)
+    wide = np.zeros((2, 1000), np.int64)
+    wide[0, [0, 1, 7, 990]] = 5, 1, 2, 3
+    wide[1, 1] = 4
+    few = replace(seen, classes=("cat", "dog"), matrix=wide, errors=np.array([54.5, 0.0]))
+    axes = few.figure().subfigs[0].axes[0]
+    (drawn,) = axes.images
+    assert drawn.get_array().shape == (2, 3)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["cat", "dog", "other"]
+    assert [text.get_text() for text in axes.texts] == ["5", "1", "5", "4"]
+    inside = replace(few, matrix=np.eye(2, 1000, dtype=np.int64))
+    assert inside.figure().subfigs[0].axes[0].images[0].get_array().shape == (2, 2)
 
 
 def test_workers_do_not_change_the_result(run: Path) -> None:

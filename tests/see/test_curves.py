@@ -67,6 +67,23 @@ def test_every_run_is_in_the_legend(
     assert netspec.see.curves(".").caption.endswith("\nsmall, run _a")
 
 
+def test_a_run_of_one_epoch_has_whole_numbers_and_marks_that_differ(
+    run: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    shutil.copytree(run, begun)
+    metrics = begun / "metrics.jsonl"
+    metrics.write_text(metrics.read_text().splitlines(keepends=True)[0])
+    left, right = netspec.see.curves(begun).figure().axes
+    for axes in (left, right):
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+        assert axes.get_yscale() == "linear"
+        assert axes.get_ylim()[0] == 0
+    marks = {line.get_markerfacecolor() for line in right.get_lines()}
+    assert len(marks) == 2
+
+
 def test_what_is_not_a_run_is_named(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lenet5 is not a run"):
         netspec.see.curves("lenet5")

@@ -3,6 +3,8 @@
 (() => {
   const SMALLEST = 0.75, LARGEST = 4, COMFORTABLE = 1.15, STEP = 1.3, CLICK = 4;
   const MARGIN = 14;
+  const PAGE = { width: 680, height: 900 }; // in pixels, what A4 and Letter have within margins
+  const GAP = 3, PARTS = ".node, .edge";
 
   const all = (selector, within) => [...within.querySelectorAll(selector)];
 
@@ -20,10 +22,19 @@
   // ------------------------------------------------------------------------------------ pictures
 
   function startPicture(picture) {
-    const toggle = () => picture.classList.toggle("enlarged");
+    function enlarge(isLarge) {
+      picture.classList.toggle("enlarged", isLarge);
+      picture.setAttribute("aria-expanded", isLarge);
+    }
+    const toggle = () => enlarge(!picture.classList.contains("enlarged"));
+    picture.setAttribute("role", "button");
+    enlarge(false);
     picture.addEventListener("click", toggle);
     picture.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") toggle();
+      if (event.key === "Escape") enlarge(false);
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault(); // a space would scroll the page
+      toggle();
     });
   }
 
@@ -42,7 +53,8 @@
     const svg = canvas.querySelector("svg");
     const nodes = named(svg, data.nodes);
     startZoom(graph, canvas, svg);
-    const open = startRows(graph.querySelector(".rows-of"), data);
+    startPrint(canvas, svg);
+    const open = startRows(graph, canvas, data);
     startTip(graph.querySelector(".tip"), canvas, nodes);
     startSearch(graph, canvas, nodes, open);
     canvas.addEventListener("click", (event) => {
@@ -101,6 +113,55 @@
     canvas.scrollLeft = (canvas.scrollWidth - canvas.clientWidth) / 2;
   }
 
+  /** While the page is printed, the drawing is in pieces that do not cut a layer. */
+  function startPrint(canvas, svg) {
+    window.addEventListener("beforeprint", () => {
+      const { width, height } = svg.viewBox.baseVal;
+      const ratio = Math.min(PAGE.width / width, COMFORTABLE);
+      const spans = spansOf(svg, height), layers = spans.filter(({ isLayer }) => isLayer);
+      for (const [top, bottom] of pieces(layers, height, PAGE.height / ratio)) {
+        const piece = svg.cloneNode(true);
+        all(PARTS, piece).forEach((group, place) => {
+          if (spans[place].bottom < top || spans[place].top > bottom) group.remove();
+        });
+        piece.setAttribute("viewBox", `0 ${top} ${width} ${bottom - top}`);
+        piece.setAttribute("width", width * ratio);
+        piece.setAttribute("height", (bottom - top) * ratio);
+        piece.classList.add("piece");
+        canvas.append(piece);
+      }
+    });
+    window.addEventListener("afterprint", () => {
+      for (const piece of all(".piece", canvas)) piece.remove();
+    });
+  }
+
+  /** Return where each layer and edge of a drawing begins and ends, in the units of its viewBox. */
+  function spansOf(svg, height) {
+    const frame = svg.getBoundingClientRect(), scale = height / frame.height;
+    return all(PARTS, svg).map((group) => {
+      const box = group.getBoundingClientRect();
+      const top = (box.top - frame.top) * scale - GAP, bottom = (box.bottom - frame.top) * scale + GAP;
+      return { top, bottom, isLayer: group.matches(".node") };
+    });
+  }
+
+  /** Return the tops and bottoms of pieces that are at most as high as a page. */
+  function pieces(layers, height, most) {
+    const cuts = [0];
+    while (height - cuts.at(-1) > most) {
+      const lowest = cuts.at(-1) + most;
+      let cut = lowest;
+      for (;;) { // up, over all layers that are in the way
+        const tops = layers.filter(({ top, bottom }) => top < cut && cut < bottom);
+        if (tops.length === 0) break;
+        cut = Math.min(...tops.map(({ top }) => top));
+      }
+      cuts.push(cut > lowest - most / 2 ? cut : lowest);
+    }
+    return cuts.map((top, place) => [top, cuts[place + 1] ?? height]);
+  }
+
   /** A mouse drags the drawing; fingers scroll it without help. */
   function startDragging(canvas) {
     let from = null, isDragged = false;
@@ -151,7 +212,8 @@
   }
 
   /** Return a function that shows the rows of a node. */
-  function startRows(panel, data) {
+  function startRows(graph, canvas, data) {
+    const panel = graph.querySelector(".rows-of");
     const parents = new Map();
     for (const [label, row] of Object.entries(data.rows)) {
       for (const inner of row.inside) parents.set(inner, label);
@@ -185,18 +247,21 @@
       const table = made("table", made("thead", head), made("tbody", ...labels.map(line)));
       const frame = made("div", table);
       frame.className = "wide";
+      const isInside = panel.contains(document.activeElement);
       panel.replaceChildren(heading, frame);
       panel.hidden = false;
       panel.scrollTop = 0;
+      if (isInside) closing.focus(); // the button that was pressed is gone
     }
     function close() {
+      if (panel.contains(document.activeElement)) canvas.focus();
       panel.hidden = true;
     }
     function openRow(label) {
       const { inside } = data.rows[label];
       show(label, inside.length > 0 ? inside : [label], parents.get(label));
     }
-    panel.parentElement.addEventListener("keydown", (event) => {
+    graph.addEventListener("keydown", (event) => {
       if (event.key === "Escape") close();
     });
     return ({ title, row, rows }) => {

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from netspec.data.dataset import Dataset
 from netspec.reporting.html import Html, picture
 from netspec.reporting.subject import Subject
 
@@ -24,8 +25,7 @@ def content(subject: Subject) -> Html:
     from netspec.see.streaming import split_of
 
     dataset = split_of(seen, subject.other_data, "validation")
-    count = min(IMAGES, len(dataset))
-    numbers = [place * len(dataset) // count for place in range(count)]
+    numbers = at_equal_distances(dataset, IMAGES)
     examples = [dataset.example(number) for number in numbers]
     outputs = seen.net.graph.stage(seen.net.graph.outputs[0]).known_shape.channels
     shown = predictions(
@@ -38,3 +38,9 @@ def content(subject: Subject) -> Html:
         label_names=tuple(dataset.classes[example.label] for example in examples),
     )
     return picture(shown, NOTE, subject.without_folders)
+
+
+def at_equal_distances(dataset: Dataset, most: int) -> list[int]:
+    """Return the numbers of images from all parts of a data set."""
+    count = min(most, len(dataset))
+    return [place * len(dataset) // count for place in range(count)]

@@ -9,9 +9,16 @@ from netspec.reporting.subject import Subject
 def content(subject: Subject) -> Html:
     """Return the text of the spec, and of the files that it is based on, each folded."""
     net = subject.net
-    sources = [net.source, *net.files.values()]
-    texts = {subject.without_folders(source.name): source.text for source in sources}
+    sources = {source.name: source for source in [net.source, *net.files.values()]}
     return joined(
-        folded(name, element("pre", element("code", text), tabindex="0"))
-        for name, text in texts.items()
+        folded(
+            subject.without_folders(name),
+            element("pre", element("code", source.text), class_=_class_of(name), tabindex="0"),
+        )
+        for name, source in sources.items()
     )
+
+
+def _class_of(name: str) -> str | None:
+    """Return the class of a file of names of classes, which is printed in columns."""
+    return "list" if name.endswith(".txt") else None
