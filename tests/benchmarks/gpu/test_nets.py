@@ -164,10 +164,33 @@ def test_a_net_that_moves_is_found(case: Case, monkeypatch: pytest.MonkeyPatch) 
     from benchmarks.gpu import whole
 
     outputs, count = whole._outputs, iter(range(100))
+    # The first run, one of other images, then pairs of other images and the compared ones.
     monkeypatch.setattr(
-        whole, "_outputs", lambda *how: (outputs(*how)[0] + 1e-6 * (next(count) == 2),)
+        whole, "_outputs", lambda *how: (outputs(*how)[0] + 1e-6 * (next(count) == 5),)
     )
     assert checked(case, replays=3)["wrong"] == "1 of 3 replays differ"
+
+
+def test_a_step_that_reads_too_early_is_found(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads what the run before has left, as a step does that does not wait for another lane."""
+    from netspec.backends.cuda.bound import BoundPlan
+
+    def last_step_first(plan: BoundPlan) -> None:
+        *others, last = plan.steps
+        for _, calls in (last, *others):
+            for call in calls:
+                call()
+
+    run = BoundPlan.run
+    is_first = iter([True])
+
+    def raced(plan: BoundPlan, *how: Any) -> Any:
+        if not next(is_first, False):
+            monkeypatch.setattr(BoundPlan, "_launch", last_step_first)
+        return run(plan, *how)
+
+    monkeypatch.setattr(BoundPlan, "run", raced)
+    assert "2 of 2 replays differ" in checked(case, replays=2)["wrong"]
 
 
 def test_a_graph_that_differs_from_plain_launches_is_found(
