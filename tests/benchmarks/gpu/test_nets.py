@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,17 @@ def test_a_net_that_moves_is_found(case: Case, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_step_that_reads_too_early_is_found(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """It reads what the run before has left, as a step does that does not wait for another lane."""
+    from benchmarks.gpu import whole
     from netspec.backends.cuda.bound import BoundPlan
+    from netspec.backends.cuda.lanes import apart
+
+    lowered = whole.lowered
+
+    def with_lanes(*how: Any, **options: Any) -> Any:
+        net = lowered(*how, **options)
+        return replace(net, plan=apart(net.plan))  # as for a batch whose steps run side by side
+
+    monkeypatch.setattr(whole, "lowered", with_lanes)
 
     def last_step_first(plan: BoundPlan) -> None:
         *others, last = plan.steps
