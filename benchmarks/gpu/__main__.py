@@ -127,8 +127,13 @@ def environment(work: Path) -> dict[str, str]:
     """
     paths = [ROOT, *ROOT.glob("lark-*.whl"), *filter(None, [os.environ.get("PYTHONPATH")])]
     kernels, cache = ROOT / "kernels.cache", work / "triton"
-    if kernels.exists() and not cache.exists():
-        carry([path.name for path in kernels.iterdir()], kernels, cache)
+    if kernels.exists():
+        # The cache may be that of another bundle.
+        carry(
+            [one.name for one in kernels.iterdir() if not (cache / one.name).exists()],
+            kernels,
+            cache,
+        )
     return {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONUNBUFFERED": "1",

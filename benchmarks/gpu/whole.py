@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.journal import Log
-from benchmarks.gpu.subject import case_of, off
+from benchmarks.gpu.subject import case_of, off, without_measurements
 from netspec.compiler import backend_of
 from netspec.lowering.lowered import lowered
 from netspec.runtime.compiled import Compiled
@@ -37,6 +37,7 @@ def main() -> int:
     log = Log.of_environment()
     by_key = {f"{net}, batch {batch}": batch for batch in BATCHES}
     with tempfile.TemporaryDirectory() as folder:
+        without_measurements(Path(folder))
         for key in log.cases(by_key):
             log.result(key, **checked(case_of(net, by_key[key], Path(folder)), REPLAYS))
             torch.cuda.empty_cache()
