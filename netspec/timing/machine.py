@@ -132,11 +132,11 @@ def asked_of_driver(*names: str) -> dict[str, str]:
     """Return values of ``nvidia-smi --query-gpu`` for the first GPU, ``unknown`` if it fails."""
     command = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        first = done.stdout.partition("\n")[0]
+        return dict(zip(names, map(str.strip, first.split(",")), strict=True))
+    except (OSError, subprocess.SubprocessError, ValueError):  # also another number of values
         return dict.fromkeys(names, "unknown")
-    first = done.stdout.partition("\n")[0]
-    return dict(zip(names, map(str.strip, first.split(",")), strict=True))
 
 
 def _processor() -> str:
