@@ -22,8 +22,8 @@ is shown as –.
   for each layer. **inductor-extern** is `torch.compile` with cuDNN's convolutions and cuBLAS's
   products, **inductor-aten** also tries its own products, **inductor** also its own convolutions.
 - Times are medians in milliseconds per batch. **ratio** is the time of the best peer divided by
-  netspec's: above 1, netspec is faster. An engine that disagrees with float64 is shown, and is not
-  the best peer.
+  netspec's: above 1, netspec is faster. An engine that disagrees with float64 is shown, but has no
+  part in a ratio. A list after the table has the reasons; a peer in it might have been the best.
 """
 
 
@@ -146,7 +146,8 @@ def cases(figures: Figures) -> Iterator[Figures]:
             if name in PEERS and "median_ms" in one and "disagrees" not in one
         }
         best = min(peers, key=peers.__getitem__, default=None)
-        time = engines[ours].get("median_ms") if ours else None
+        is_right = ours is not None and "disagrees" not in engines[ours]
+        time = engines[ours].get("median_ms") if ours and is_right else None
         ratio = peers[best] / time if best and time else None
         first = every[0]
         yield {
@@ -166,14 +167,18 @@ def together(every: Sequence[Figures]) -> dict[str, Figures]:
 
 
 def nets(figures: Figures) -> Iterator[str]:
-    """Yield the table of nets."""
-    rows = []
+    """Yield the table of nets, and a list of the engines that failed or disagree."""
+    rows, reasons = [], []
     for case in cases(figures):
         cells = [cell(case["engines"].get(name)) for name in (*OURS, *PEERS)]
         ratio = NOTHING if case["ratio"] is None else f"{case['ratio']:.2f}×"
         rows.append([case["spec"], str(case["batch"]), *cells, case["best_peer"] or NOTHING, ratio])
+        for name, one in case["engines"].items():
+            if why := one.get("error") or one.get("disagrees"):
+                reasons.append(f"- {case['spec']}, batch {case['batch']}, {name}: {why}")
     if rows:
         yield from table(["net", "batch", *OURS, *PEERS, "best peer", "ratio"], rows)
+    yield from [*reasons, ""] if reasons else []
 
 
 def cell(engine: Figures | None) -> str:

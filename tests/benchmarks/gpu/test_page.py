@@ -109,6 +109,18 @@ def test_the_sections_of_a_gpu(folder: Path) -> None:
     assert "](images/ratios-made-up-1.svg)" in page
 
 
+def test_an_engine_that_failed_or_disagrees_is_explained(folder: Path) -> None:
+    nets = Log(Journal(folder), "nets-alexnet-32")
+    engine(nets, "netspec", median_ms=0.5, spread_ms=[1, 1], disagrees="relative error 2")
+    engine(nets, "eager-channels-last", median_ms=5.0, spread_ms=[5, 5])
+    engine(nets, "inductor-aten", median_ms=6.0, spread_ms=[6, 6])
+    page = "\n".join(sections([collect.collect(Journal(folder))]))
+    assert "- alexnet, batch 32, netspec: relative error 2" in page
+    assert "- alexnet, batch 32, inductor-aten: its process ended with code -9" in page
+    # netspec is wrong here: it has no ratio, however fast it is.
+    assert "| 0.500 (disagrees) | – | 5.00 | – | 6.00 | – | eager-channels-last | – |" in page
+
+
 def test_of_a_stage_that_ran_twice_one_run_is_shown(folder: Path) -> None:
     """Times of two runs are not compared with each other, and what the first one found stays."""
     nets = Log(Journal(folder), "nets-alexnet-32")
