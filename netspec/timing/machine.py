@@ -83,7 +83,8 @@ def alike(device: torch.device) -> Iterator[None]:
     """
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     precision, has_gradients = torch.get_float32_matmul_precision(), torch.is_grad_enabled()
-    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    # Not torch.use_deterministic_algorithms, which imports all of Inductor: seconds, and memory.
+    determinism = torch.get_deterministic_debug_mode()
     flags: Any = torch.backends.cudnn.flags
     of_gpu: AbstractContextManager[Any] = nullcontext()
     if device.type == "cuda":
@@ -94,7 +95,7 @@ def alike(device: torch.device) -> Iterator[None]:
     finally:
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(has_gradients)
-        torch.use_deterministic_algorithms(is_deterministic)
+        torch.set_deterministic_debug_mode(determinism)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         if torch.get_float32_matmul_precision() != precision:
