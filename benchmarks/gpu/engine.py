@@ -7,6 +7,7 @@
 | ``netspec`` | the compiled net, as the model plans it |
 | ``netspec-tuned`` | the compiled net after measuring a short list of ways for each layer |
 | ``eager-channels-last`` | plain PyTorch, channels-last, ``cudnn.benchmark`` on |
+| ``inductor-extern`` | ``torch.compile`` with cuDNN's convolutions and cuBLAS's products |
 | ``inductor-aten`` | ``torch.compile`` with maximum tuning, and cuDNN's convolutions |
 | ``inductor`` | ``torch.compile`` with maximum tuning, and its own convolutions too |
 """
@@ -22,13 +23,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from benchmarks.gpu.journal import Log
 from benchmarks.gpu.short import Note, ShortList
-from benchmarks.gpu.subject import case_of, off
+from benchmarks.gpu.subject import case_of, off, without_measurements
 from netspec.backends.cuda.implementation import Target
 from netspec.backends.cuda.measure import tuning
 from netspec.backends.tuning import described
@@ -64,10 +65,25 @@ def model_of(case: Case, backend: Backend, *, is_measured: bool) -> Compiled:
     return Compiled(case.net, lowered(case.net.graph, backend, **how), case.weights())
 
 
-def peer(engine: Engine, case: Case) -> Call:
-    """Return a call of one of the peers of ``netspec bench``."""
-    engine.prepare(case)
-    return engine.compile(case)
+class InductorWithLibraries(Inductor):
+    """Inductor that leaves convolutions and products to libraries.
+
+    With maximum tuning, it computes 1x1 convolutions as products and compiles some twenty kernels
+    for each: GoogLeNet, which has 38 of them, would not be ready within the limit of a stage.
+    """
+
+    options: ClassVar[dict[str, Any]] = {
+        "max_autotune_conv_backends": "ATEN",
+        "max_autotune_gemm_backends": "ATEN",
+    }
+
+
+PEERS: dict[str, Engine] = {
+    "eager-channels-last": EagerChannelsLast(),
+    "inductor-extern": InductorWithLibraries(),
+    "inductor-aten": InductorWithCudnn(),
+    "inductor": Inductor(),
+}
 
 
 def noted(log: Log, case: Case) -> Note:
@@ -88,9 +104,7 @@ def makers(log: Log) -> dict[str, Callable[[Case], Call]]:
     return {
         "netspec": planned,
         "netspec-tuned": lambda case: tuned(case, noted(log, case)),
-        "eager-channels-last": lambda case: peer(EagerChannelsLast(), case),
-        "inductor-aten": lambda case: peer(InductorWithCudnn(), case),
-        "inductor": lambda case: peer(Inductor(), case),
+        **{name: engine.compile for name, engine in PEERS.items()},
     }
 
 
@@ -100,7 +114,11 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print must not be taken for an answer
     with tempfile.TemporaryDirectory() as folder:
         case = case_of(net, int(batch), Path(folder))
+        if name == "netspec":
+            without_measurements(Path(folder))
         with alike(case.torch_device):
+            if name in PEERS:
+                PEERS[name].prepare(case)  # imports, at the same time as the other engines
             serve(case, makers(Log.of_environment())[name], lambda line: answer(answers, line))
 
 

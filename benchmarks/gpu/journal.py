@@ -18,7 +18,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ class Journal:
         try:
             size = os.fstat(file).st_size
             is_cut_off = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-            os.write(file, b"\n" * is_cut_off + json.dumps(line).encode() + b"\n")
+            text = json.dumps(finite(line), allow_nan=False)
+            os.write(file, b"\n" * is_cut_off + text.encode() + b"\n")
             os.fsync(file)
         finally:
             os.close(file)
@@ -65,6 +67,15 @@ class Journal:
             if stage in (None, line["stage"]) and kind in (None, line["kind"]):
                 lines.append(line)
         return lines
+
+
+def finite(value: Any) -> Any:
+    """Return a value of JSON, which does not have infinity and NaN: they become null."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 class Log:

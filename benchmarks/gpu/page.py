@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from benchmarks import plots
 from benchmarks.page import NOTHING, Figures, number, table
 
 OURS = ("netspec", "netspec-tuned")
-PEERS = ("eager-channels-last", "inductor-aten", "inductor")
+PEERS = ("eager-channels-last", "inductor-extern", "inductor-aten", "inductor")
 
 INTRODUCTION = """\
 ## Nets and kernels on a GPU
@@ -19,11 +19,11 @@ stage and every engine is a process of its own; engines take turns. A figure tha
 is shown as –.
 
 - **netspec** has the implementations that the model chooses, **netspec-tuned** the fastest of four
-  for each layer. **inductor-aten** is `torch.compile` with maximum tuning and cuDNN's convolutions,
-  **inductor** also tries its own.
+  for each layer. **inductor-extern** is `torch.compile` with cuDNN's convolutions and cuBLAS's
+  products, **inductor-aten** also tries its own products, **inductor** also its own convolutions.
 - Times are medians in milliseconds per batch. **ratio** is the time of the best peer divided by
-  netspec's: above 1, netspec is faster. An engine that disagrees with float64 is shown, and is not
-  the best peer.
+  netspec's: above 1, netspec is faster. An engine that disagrees with float64 is shown, but has no
+  part in a ratio. A list after the table has the reasons; a peer in it might have been the best.
 """
 
 
@@ -78,7 +78,7 @@ def correctness(figures: Figures) -> Iterator[str]:
             str(len(every)),
             str(sum("wrong" in one for one in every)),
             str(sum("error" in one for one in every)),
-            f"{max((one.get('off', 0.0) for one in every), default=0.0):.2f}",
+            largest(one["off"] for one in every if "off" in one),
         ]
         for family, every in families.items()
     ]
@@ -95,10 +95,21 @@ def correctness(figures: Figures) -> Iterator[str]:
         yield ""
 
 
+def largest(errors: Iterable[float | None]) -> str:
+    """Return the largest error; one that is infinite or NaN is stored as null."""
+    known = list(errors)
+    finite = [error for error in known if error is not None]
+    return "not finite" if len(finite) < len(known) else f"{max(finite):.2f}" if finite else NOTHING
+
+
+def scientific(error: float | None) -> str:
+    return "not finite" if error is None else f"{error:.1e}"
+
+
 def whole(figures: Figures) -> Iterator[str]:
     """Yield the table of nets whose graphs were compared with plain launches."""
     rows = [
-        [one["case"], f"{one['deviation']:.1e}", f"{one['allowed']:.1e}", outcome(one)]
+        [one["case"], scientific(one["deviation"]), scientific(one["allowed"]), outcome(one)]
         for one in results(figures, "whole")
         if "deviation" in one
     ]
@@ -127,7 +138,7 @@ def cases(figures: Figures) -> Iterator[Figures]:
         if "engine" in one:
             by_stage.setdefault(one["stage"], []).append(one)
     for every in by_stage.values():
-        engines = {one["engine"]: one for one in every}
+        engines = together(every)
         ours = next((name for name in OURS if name in engines), None)
         peers = {
             name: one["median_ms"]
@@ -135,7 +146,8 @@ def cases(figures: Figures) -> Iterator[Figures]:
             if name in PEERS and "median_ms" in one and "disagrees" not in one
         }
         best = min(peers, key=peers.__getitem__, default=None)
-        time = engines[ours].get("median_ms") if ours else None
+        is_right = ours is not None and "disagrees" not in engines[ours]
+        time = engines[ours].get("median_ms") if ours and is_right else None
         ratio = peers[best] / time if best and time else None
         first = every[0]
         yield {
@@ -144,15 +156,29 @@ def cases(figures: Figures) -> Iterator[Figures]:
         }  # fmt: skip
 
 
+def together(every: Sequence[Figures]) -> dict[str, Figures]:
+    """Return the engines of the run in which the most were timed: a stage can run twice."""
+    runs: list[dict[str, Figures]] = [{}]
+    for one in every:
+        if one["engine"] in runs[-1]:
+            runs.append({})
+        runs[-1][one["engine"]] = one
+    return max(reversed(runs), key=lambda run: sum("median_ms" in one for one in run.values()))
+
+
 def nets(figures: Figures) -> Iterator[str]:
-    """Yield the table of nets."""
-    rows = []
+    """Yield the table of nets, and a list of the engines that failed or disagree."""
+    rows, reasons = [], []
     for case in cases(figures):
         cells = [cell(case["engines"].get(name)) for name in (*OURS, *PEERS)]
         ratio = NOTHING if case["ratio"] is None else f"{case['ratio']:.2f}×"
         rows.append([case["spec"], str(case["batch"]), *cells, case["best_peer"] or NOTHING, ratio])
+        for name, one in case["engines"].items():
+            if why := one.get("error") or one.get("disagrees"):
+                reasons.append(f"- {case['spec']}, batch {case['batch']}, {name}: {why}")
     if rows:
         yield from table(["net", "batch", *OURS, *PEERS, "best peer", "ratio"], rows)
+    yield from [*reasons, ""] if reasons else []
 
 
 def cell(engine: Figures | None) -> str:

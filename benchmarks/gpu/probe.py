@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from importlib import metadata
 
+import numpy as np
 import torch
+import triton
 
 from benchmarks.gpu.journal import Log
 
 TOOLS = ("gcc", "compute-sanitizer", "ncu", "nvidia-smi")
-PACKAGES = ("torch", "triton", "numpy")
 
 
 def main() -> int:
     from benchmarks.floors import described
 
-    versions = {name: metadata.version(name) for name in PACKAGES}
+    # Not by the names of distributions: some machines have Triton as pytorch-triton.
+    versions = {one.__name__: str(one.__version__) for one in (torch, triton, np)}
     tools = {name: shutil.which(name) or "" for name in TOOLS}
     found = {"python": sys.version.split()[0], "packages": versions, "tools": tools}
     log = Log.of_environment()

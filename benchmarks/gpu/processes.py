@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -87,14 +87,24 @@ def kill(process: subprocess.Popen[Any], mark: str) -> None:
 
 def marked(mark: str) -> list[int]:
     """Return the numbers of the processes whose environment has a mark."""
-    numbers = []
+    return [number for number, own in environments() if mark in own.get(MARK, "")]
+
+
+def end_leftovers(name: str, value: str) -> None:
+    """Kill marked processes whose environment has a value: their runner was killed before them."""
+    for number, own in environments():
+        if number != os.getpid() and MARK in own and own.get(name) == value:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(number, signal.SIGKILL)
+
+
+def environments() -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number and the environment of each process that this user may see."""
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
-            entries = path.read_bytes().split(b"\0")
-            own = next((e for e in entries if e.startswith(MARK.encode() + b"=")), b"")
-            if mark.encode() in own:
-                numbers.append(int(path.parent.name))
-    return numbers
+            entries = path.read_bytes().decode(errors="replace").split("\0")
+            pairs = (entry.partition("=") for entry in entries)
+            yield int(path.parent.name), {name: value for name, _, value in pairs}
 
 
 def several(

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.gpu.engine import model_of
 from benchmarks.gpu.journal import Log
-from benchmarks.gpu.subject import case_of
+from benchmarks.gpu.subject import case_of, without_measurements
 from netspec.compiler import backend_of
 from netspec.timing.case import Case
 from netspec.timing.layers import least, profiled
@@ -24,6 +24,7 @@ ROUNDS = 5
 def main() -> None:
     log = Log.of_environment()
     with tempfile.TemporaryDirectory() as folder:
+        without_measurements(Path(folder))
         for key in log.cases(sys.argv[1:]):
             net, _, batch = key.rpartition("-")
             case = case_of(net, int(batch), Path(folder))

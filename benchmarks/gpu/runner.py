@@ -60,7 +60,12 @@ def run(
         limit = min(stage.limit, left)
         journal.add("begin", stage.name, limit=round(limit, 1))
         found = len(journal.lines(stage.name, "result"))
-        outcome = start([python, *stage.command], limit, {STAGE: stage.name})
+        before = clock()
+        try:
+            outcome = start([python, *stage.command], limit, {STAGE: stage.name})
+        except KeyboardInterrupt:
+            journal.add("end", stage.name, outcome=INTERRUPTED, seconds=round(clock() - before, 2))
+            raise
         results = journal.lines(stage.name, "result")[found:]
         ended[stage.name] = said = sentence(outcome, results, limit)
         journal.add("end", stage.name, outcome=said, seconds=round(outcome.seconds, 2))
@@ -81,11 +86,18 @@ def printed(line: str) -> None:
 
 def waiting(stages: Sequence[Stage], journal: Journal) -> Iterator[Stage]:
     """Yield the stages that are not done, in order; those that failed before are yielded last."""
-    tried = {stage.name: len(journal.lines(stage.name, "begin")) for stage in stages}
+    tried = {stage.name: tries(stage.name, journal) for stage in stages}
     done = finished(journal)
     for stage in sorted(stages, key=lambda one: (one.name != NEEDED, tried[one.name])):
         if stage.name not in done and (stage.name == NEEDED or tried[stage.name] < TRIES):
             yield stage
+
+
+def tries(name: str, journal: Journal) -> int:
+    """Return how often a stage began; an interruption by the user does not count."""
+    ends = journal.lines(name, "end")
+    interrupted = sum(line["outcome"] == INTERRUPTED for line in ends)
+    return len(journal.lines(name, "begin")) - interrupted
 
 
 def finished(journal: Journal) -> set[str]:
@@ -93,7 +105,7 @@ def finished(journal: Journal) -> set[str]:
     return {line["stage"] for line in journal.lines(kind="end") if line["outcome"] == DONE}
 
 
-DONE = "done"
+DONE, INTERRUPTED = "done", "interrupted"
 
 
 def sentence(outcome: Ended, results: Sequence[Line], limit: float) -> str:

@@ -2,16 +2,18 @@
 
     python -m benchmarks.gpu.smoke FAMILY [--once]
 
-Outputs are filled with NaN and lie in the middle of a larger tensor.  Every case runs twice, and
-both results must be equal bit by bit.  With ``--once``, which is for compute-sanitizer, each case
-runs once, and only the first case of each implementation.
+Outputs and workspaces are filled with NaN, and an output lies in the middle of a larger tensor.
+Every case runs twice, and both results must be equal bit by bit.  With ``--once``, which is for
+compute-sanitizer, each case runs once, and only the first case of each implementation.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -90,13 +92,14 @@ def forward(case: Case, device: str, is_once: bool) -> tuple[float, str]:
     x, parameters = operands(of, case.batch, device)
     chosen = implementation(case, of, device)
     y, whole, is_output = guarded(of, case.batch, device, AROUND * chosen.ability.into_slices)
-    calls = chosen.bind(of, chosen.pack(of, parameters), x, [y])
     results = []
-    for _ in range(1 if is_once else 2):
-        y.fill_(torch.nan)
-        for call in calls:
-            call()
-        results.append(y.clone())
+    with poisoned():
+        calls = chosen.bind(of, chosen.pack(of, parameters), x, [y])
+        for _ in range(1 if is_once else 2):
+            y.fill_(torch.nan)
+            for call in calls:
+                call()
+            results.append(y.clone())
     if is_once:
         return 0.0, ""
     wrong = []
@@ -110,6 +113,22 @@ def forward(case: Case, device: str, is_once: bool) -> tuple[float, str]:
     if not worst <= 1:
         wrong.append(f"{worst:.3g} times the allowed error")
     return worst, "; ".join(wrong)
+
+
+@contextmanager
+def poisoned() -> Iterator[None]:
+    """Fill new memory of PyTorch with NaN: nothing may read what was not written.
+
+    PyTorch does this in its deterministic mode, which otherwise only warns here.
+    """
+    before = torch.get_deterministic_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.set_deterministic_debug_mode("warn")
+        try:
+            yield
+        finally:
+            torch.set_deterministic_debug_mode(before)
 
 
 def operands(
@@ -201,11 +220,12 @@ def gradient(case: Case, device: str, is_once: bool) -> tuple[float, str]:
         leaves = [nchw(x[0]).detach().requires_grad_()]
         tensors = {name: parameters[name].detach().requires_grad_() for name in names}
         leaves += tensors.values()
-        y = compute(of.inputs, leaves[0], **(parameters | tensors))
-        dy = torch.randn(
-            y.shape, generator=torch.Generator(device).manual_seed(1), device=device
-        ).to(of.dtype)
-        results.append(torch.autograd.grad(y, leaves, dy))
+        with poisoned():
+            y = compute(of.inputs, leaves[0], **(parameters | tensors))
+            dy = torch.randn(
+                y.shape, generator=torch.Generator(device).manual_seed(1), device=device
+            ).to(of.dtype)
+            results.append(torch.autograd.grad(y, leaves, dy))
     if is_once:
         return 0.0, ""
     wrong = []

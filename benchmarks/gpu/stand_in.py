@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.driver import CudaLauncher
 
 
 @dataclass
@@ -29,9 +30,14 @@ class Utilities:
 
 @dataclass
 class StandIn:
-    """One GPU of a capability; counts launches."""
+    """One GPU of a capability; counts launches.
+
+    With ``builds_launchers``, which needs the library of a driver, Triton also compiles the C code
+    that launches each kernel, and keeps it in its cache.
+    """
 
     capability: int
+    builds_launchers: bool = False
     utils: Utilities = field(default_factory=Utilities)
     launched: list[tuple[int, ...]] = field(default_factory=list)
 
@@ -45,4 +51,6 @@ class StandIn:
         return GPUTarget("cuda", self.capability, 32)
 
     def launcher_cls(self, source: Any, metadata: Any) -> Callable[..., None]:
+        if self.builds_launchers:
+            CudaLauncher(source, metadata)
         return lambda *arguments: self.launched.append(arguments[:3])

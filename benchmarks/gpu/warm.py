@@ -2,25 +2,29 @@
 
     python -m benchmarks.gpu.warm CAPABILITY PART PARTS
 
-compiles part number PART of PARTS equal ones: the kernels of the cases of the smoke test, and those
-of whole nets as the model plans them.  Launches go to a stand-in of the driver, so the keys in the
-cache are those of real launches, and no GPU is needed.
+compiles part number PART of PARTS equal ones: the kernels of the cases of the smoke test, those of
+whole nets as the model plans them, and those that later stages measure.  Launches go to a stand-in
+of the driver, so the keys in the cache are those of real launches, and no GPU is needed.  If there
+is one, Triton also compiles the C code that launches the kernels.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from triton import knobs
 from triton.runtime import driver
 
 import netspec
-from benchmarks.gpu.cases import ARITHMETIC, NETS, ROWS, Case, cases
+from benchmarks.gpu import against, short
+from benchmarks.gpu.cases import ARITHMETIC, NETS, ROWS, Case, cases, problems
 from benchmarks.gpu.journal import Log
+from benchmarks.gpu.plan import TUNED
 from benchmarks.gpu.smoke import checked
 from benchmarks.gpu.stand_in import StandIn
 from netspec.backends.cuda import CudaBackend
@@ -28,12 +32,22 @@ from netspec.backends.cuda.ahead import _packed_stage
 from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.bound import FEW
 from netspec.backends.cuda.lanes import apart
+from netspec.backends.cuda.measure import operands
 from netspec.backends.memory import PlanMemory
 from netspec.kernels.conv import persistent
 from netspec.kernels.launch import Launch
 from netspec.lowering.lowered import lowered
 
 BATCHES = (1, 8, 32, 256)
+
+
+class Layer(NamedTuple):
+    """A layer of which several implementations are measured: net, batch, stage, and how many."""
+
+    net: str
+    batch: int
+    stage: str
+    ways: int
 
 
 def main() -> None:
@@ -54,7 +68,7 @@ def warm(capability: int, part: int = 0, parts: int = 1) -> dict[str, Any]:
         )
 
     knobs.compilation.listener = note
-    driver.set_active(StandIn(capability))
+    driver.set_active(StandIn(capability, builds_launchers=torch.cuda.is_available()))
     # Kernels are launched on tensors of the CPU as if they were a GPU's.
     persistent.is_interpreted = lambda: True
     for name, module in list(sys.modules.items()):
@@ -66,7 +80,13 @@ def warm(capability: int, part: int = 0, parts: int = 1) -> dict[str, Any]:
         if number % parts != part:
             continue
         try:
-            error = _smoke(task) if isinstance(task, Case) else _net(*task)
+            match task:
+                case Case():
+                    error = _smoke(task)
+                case Layer():
+                    error = _layer(task)
+                case _:
+                    error = _net(*task)
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}".splitlines()[0][:200]
         if error:
@@ -79,9 +99,14 @@ def warm(capability: int, part: int = 0, parts: int = 1) -> dict[str, Any]:
     return counted | ({"error": failed[0], "failed": len(failed)} if failed else {})
 
 
-def tasks() -> Iterator[Case | tuple[str, int]]:
-    """Yield the cases of the smoke test, and each net with a batch, in a fixed order."""
+def tasks() -> Iterator[Case | Layer | tuple[str, int]]:
+    """Yield the cases of the smoke test, each net with a batch, and layers, in a fixed order."""
     yield from ((net, batch) for net in NETS for batch in BATCHES)
+    for net, stage, batch in against.LAYERS:
+        yield Layer(net, batch, stage, against.WAYS)
+    for net, batch in TUNED:
+        for stage in problems(net, torch.bfloat16, batch):
+            yield Layer(net, batch, stage, short.WAYS)
     for kind in ARITHMETIC:
         for family in ROWS:
             for case in cases(family, kind, "cpu"):
@@ -94,18 +119,43 @@ def _smoke(case: Case) -> str:
     return str(checked(case, "cpu", is_once=True).get("error", ""))
 
 
-def _net(name: str, batch: int) -> str:
-    """Launch the kernels of a net, in bf16, with the plan that the model makes."""
-    backend = CudaBackend("cpu")
-    net = lowered(netspec.load(name).graph, backend, dtype=torch.bfloat16, batch=batch)
-    plan = apart(net.plan) if batch <= FEW else net.plan
-    arena = torch.empty(plan.arena * batch, dtype=net.dtype, device="meta")
-    stages = {stage: _packed_stage(net, stage, one) for stage, one in net.problems.items()}
-    for _, calls in bound_steps(net.graph, plan, stages, PlanMemory(plan, batch, arena)):
-        for call in calls:
-            if isinstance(call, Launch):
-                call()
+def _layer(layer: Layer) -> str:
+    """Launch the kernels that are measured for a layer."""
+    problem = problems(layer.net, torch.bfloat16, layer.batch)[layer.stage]
+    known = CudaBackend("cpu").implementations(problem)
+
+    def empty(*size: int) -> Tensor:
+        return torch.empty(size, dtype=problem.dtype, device="meta")
+
+    x, y = operands(problem, empty)
+    described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
+    parameters = {name: empty(*parameter.shape) for name, parameter in described.items()}
+    for one in short.shortened(problem, known, layer.ways):
+        packed = one.pack(problem, parameters)
+        if not one.misfit(packed, x, y):
+            _launch(one.bind(problem, packed, x, y))
     return ""
+
+
+def _net(name: str, batch: int) -> str:
+    """Launch the kernels of a net in bf16: the plan that the model makes for a GPU, which leaves
+    some layers to libraries, and the plan of netspec's kernels alone."""
+    for device in ("meta", "cpu"):
+        backend = CudaBackend(device)
+        net = lowered(netspec.load(name).graph, backend, dtype=torch.bfloat16, batch=batch)
+        plan = apart(net.plan) if batch <= FEW else net.plan
+        arena = torch.empty(plan.arena * batch, dtype=net.dtype, device="meta")
+        stages = {stage: _packed_stage(net, stage, one) for stage, one in net.problems.items()}
+        for _, calls in bound_steps(net.graph, plan, stages, PlanMemory(plan, batch, arena)):
+            _launch(calls)
+    return ""
+
+
+def _launch(calls: Iterable[Any]) -> None:
+    """Launch the kernels among the calls of a step."""
+    for call in calls:
+        if isinstance(call, Launch):
+            call()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def alike(device: torch.device) -> Iterator[None]:
     """
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     precision, has_gradients = torch.get_float32_matmul_precision(), torch.is_grad_enabled()
-    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    # Not torch.use_deterministic_algorithms, which imports all of Inductor: seconds, and memory.
+    determinism = torch.get_deterministic_debug_mode()
     flags: Any = torch.backends.cudnn.flags
     of_gpu: AbstractContextManager[Any] = nullcontext()
     if device.type == "cuda":
@@ -35,7 +36,7 @@ def alike(device: torch.device) -> Iterator[None]:
     finally:
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(has_gradients)
-        torch.use_deterministic_algorithms(is_deterministic)
+        torch.set_deterministic_debug_mode(determinism)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         if torch.get_float32_matmul_precision() != precision:
@@ -73,11 +74,11 @@ def asked_of_driver(*names: str) -> dict[str, str]:
     """Return values of ``nvidia-smi --query-gpu`` for the first GPU, ``unknown`` if it fails."""
     command = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        first = done.stdout.partition("\n")[0]
+        return dict(zip(names, map(str.strip, first.split(",")), strict=True))
+    except (OSError, subprocess.SubprocessError, ValueError):  # also another number of values
         return dict.fromkeys(names, "unknown")
-    first = done.stdout.partition("\n")[0]
-    return dict(zip(names, map(str.strip, first.split(",")), strict=True))
 
 
 def _processor() -> str:

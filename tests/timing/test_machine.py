@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 import torch
 
@@ -24,3 +26,24 @@ def test_this_machine_has_a_name_and_threads() -> None:
     description = machine.machine()
     assert description["cpu"]
     assert description["threads"] == torch.get_num_threads()
+
+
+@pytest.mark.parametrize("said", ["", "550.1, 5\n", "No devices were found\n"])
+def test_what_the_driver_does_not_answer_is_unknown(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.CompletedProcess([], 0, stdout=said)
+    monkeypatch.setattr(subprocess, "run", lambda *how, **options: done)
+    names = ("driver_version", "clocks.sm", "clocks.mem")
+    assert machine.asked_of_driver(*names) == dict.fromkeys(names, "unknown")
+    full = subprocess.CompletedProcess([], 0, stdout="550.1, 5 MHz, 6 MHz\nof another GPU\n")
+    monkeypatch.setattr(subprocess, "run", lambda *how, **options: full)
+    assert list(machine.asked_of_driver(*names).values()) == ["550.1", "5 MHz", "6 MHz"]
+
+
+def test_a_driver_that_does_not_answer_in_time_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*how: object, timeout: float, **options: object) -> None:
+        raise subprocess.TimeoutExpired("nvidia-smi", timeout)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert machine.asked_of_driver("driver_version") == {"driver_version": "unknown"}

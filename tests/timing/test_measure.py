@@ -133,6 +133,23 @@ def test_on_a_gpu_every_engine_gets_cudnn_with_measuring(monkeypatch: pytest.Mon
     assert settings()[1] == torch.float32
 
 
+def test_settings_are_undone_without_inductor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's function imports all of Inductor: seconds in each process whose memory is measured.
+    The mode that only warns stays one that only warns."""
+
+    def importing(*how: object, **options: object) -> None:
+        raise AssertionError("imports Inductor")
+
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        monkeypatch.setattr(torch, "use_deterministic_algorithms", importing)
+        with machine.alike(machine.HOST):
+            torch.set_deterministic_debug_mode("error")
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.set_deterministic_debug_mode("default")
+
+
 def test_a_wrong_engine_is_replaced_by_its_alternative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

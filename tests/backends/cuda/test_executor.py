@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import netspec
+from netspec.backends.cuda import bound
 from netspec.backends.cuda.executor import BATCHES, CudaExecutor
 from netspec.runtime.verification import random_images
 from tests.backends.cuda.helpers import DEVICE, assert_exact, both, load_rows
@@ -120,6 +121,35 @@ def test_a_profile_times_every_step() -> None:
     ]
     assert all(t.seconds > 0 for t in profile)
     assert_exact(model, exact, 2)
+
+
+def test_a_gpu_waits_while_the_steps_of_a_profile_are_launched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise the time of a short step would be the time that Python takes to launch it."""
+    model, _ = both(load_rows(ROWS, SMALL))
+    image = random_images(model.net, batch=1)[0].to(DEVICE)
+    executor = model.refresh()
+    assert isinstance(executor, CudaExecutor)
+    plan = executor.bound_plan([image])
+    plan.profile([image])
+    order: list[str] = []
+
+    class Watch:
+        def __init__(self) -> None:
+            order.append("start")
+
+        def stop(self) -> None:
+            order.append("stop")
+
+        def seconds(self) -> float:
+            return 1.0
+
+    monkeypatch.setattr(bound, "Stopwatch", Watch)
+    monkeypatch.setattr(plan, "_is_gpu", True)
+    monkeypatch.setattr(torch.cuda, "_sleep", lambda clocks: order.append("wait"))
+    assert len(plan._timed()) == len(plan.steps)
+    assert order == ["wait", *["start", "stop"] * len(plan.steps)]
 
 
 def test_threads_may_share_a_model() -> None:

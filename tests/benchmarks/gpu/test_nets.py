@@ -6,18 +6,25 @@ import io
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from benchmarks.gpu import nets
+from benchmarks.gpu.cases import NETS
 from benchmarks.gpu.engine import compiled, makers, serve
-from benchmarks.gpu.journal import Journal, Log
+from benchmarks.gpu.journal import FOLDER, Journal, Log
 from benchmarks.gpu.nets import Child, timed
+from benchmarks.gpu.page import PEERS
+from benchmarks.gpu.plan import peers
 from benchmarks.gpu.profiles import profile
-from benchmarks.gpu.subject import case_of
+from benchmarks.gpu.subject import case_of, without_measurements
 from benchmarks.gpu.whole import checked, one_by_one
+from netspec.backends.cuda.implementation import Target
+from netspec.backends.cuda.measure import tuning
 from netspec.timing import rates
 from netspec.timing.case import Case
 from tests.kernels.interpreter import remember_builtins
@@ -74,7 +81,8 @@ def test_engines_take_turns_and_one_that_fails_costs_only_itself(tmp_path: Path)
     children = {name: Child([sys.executable, "-c", ENGINE, name, str(words)]) for name in names}
     began = time.monotonic()
     try:
-        entries = timed(children, began + 11, rounds=3)  # 5 s for the one that hangs
+        # 5 s to compile, of which one engine keeps half a second for each later one.
+        entries = timed(children, began + 11, rounds=3, share=0.5)
     finally:
         for child in children.values():
             child.end()
@@ -84,12 +92,58 @@ def test_engines_take_turns_and_one_that_fails_costs_only_itself(tmp_path: Path)
     assert entries["first"] == entries["noisy"] == {"compile_s": 1.0} | times
     assert entries["fails"] == {"error": "no engine"}
     assert entries["dies"]["error"] == "its process ended with code 9"
-    assert entries["hangs"] == {"error": "no answer to 'compile' in time"}
+    assert entries["hangs"] == {"error": "no answer to 'compile' in time", "is_late": True}
     said = words.read_text().split("\n")
     assert said[:2] == ["first compile", "fails compile"]  # one after another
     turns = [line.split()[0] for line in said if line.endswith("turn")]
     assert {"first", "dies", "noisy"} == set(turns)
     assert turns.count("first") == turns.count("noisy") == 4
+
+
+ALL_HANG = "import sys, time; next(sys.stdin); time.sleep(600)"
+
+
+def test_an_engine_that_hangs_leaves_time_for_the_others(tmp_path: Path) -> None:
+    quick = Child([sys.executable, "-c", ENGINE, "quick", str(tmp_path / "words")])
+    children = {"hangs": Child([sys.executable, "-c", ALL_HANG]), "quick": quick}
+    began = time.monotonic()
+    try:
+        entries = timed(children, began + 10, rounds=1, share=3)
+    finally:
+        for child in children.values():
+            child.end()
+    assert entries["hangs"]["is_late"]
+    assert entries["quick"]["rounds"] == 1
+
+
+@pytest.mark.parametrize(("entries", "code"), [
+    ({"a": {"median_ms": 1.0}, "b": {"error": "no engine"}}, 0),
+    ({"a": {"median_ms": 1.0}, "b": {"error": "no answer", "is_late": True}}, 1),
+    ({"a": {"error": "no engine"}}, 1),
+])  # fmt: skip
+def test_the_stage_is_tried_again_if_an_engine_was_late(
+    entries: dict[str, Any], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["nets", "alexnet", "1"])
+    monkeypatch.setattr(nets, "timed", lambda children, deadline: entries)
+    assert nets.main() == code
+    assert {line["engine"] for line in Journal(tmp_path).lines(kind="result")} == entries.keys()
+
+
+def test_a_plan_does_not_depend_on_what_was_measured_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "measured"))
+    without_measurements(tmp_path / "own")
+    assert tuning(Target("cpu")).path.is_relative_to(tmp_path / "own")
+
+
+def test_the_peers_of_stages_are_engines(tmp_path: Path) -> None:
+    known = makers(Log(Journal(tmp_path), ""))
+    for net in NETS:
+        assert set(peers(net)) <= known.keys()
+    assert set(PEERS) <= known.keys()
 
 
 def test_an_engine_answers_words(
@@ -164,10 +218,43 @@ def test_a_net_that_moves_is_found(case: Case, monkeypatch: pytest.MonkeyPatch) 
     from benchmarks.gpu import whole
 
     outputs, count = whole._outputs, iter(range(100))
+    # The first run, one of other images, then pairs of other images and the compared ones.
     monkeypatch.setattr(
-        whole, "_outputs", lambda *how: (outputs(*how)[0] + 1e-6 * (next(count) == 2),)
+        whole, "_outputs", lambda *how: (outputs(*how)[0] + 1e-6 * (next(count) == 5),)
     )
     assert checked(case, replays=3)["wrong"] == "1 of 3 replays differ"
+
+
+def test_a_step_that_reads_too_early_is_found(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads what the run before has left, as a step does that does not wait for another lane."""
+    from benchmarks.gpu import whole
+    from netspec.backends.cuda.bound import BoundPlan
+    from netspec.backends.cuda.lanes import apart
+
+    lowered = whole.lowered
+
+    def with_lanes(*how: Any, **options: Any) -> Any:
+        net = lowered(*how, **options)
+        return replace(net, plan=apart(net.plan))  # as for a batch whose steps run side by side
+
+    monkeypatch.setattr(whole, "lowered", with_lanes)
+
+    def last_step_first(plan: BoundPlan) -> None:
+        *others, last = plan.steps
+        for _, calls in (last, *others):
+            for call in calls:
+                call()
+
+    run = BoundPlan.run
+    is_first = iter([True])
+
+    def raced(plan: BoundPlan, *how: Any) -> Any:
+        if not next(is_first, False):
+            monkeypatch.setattr(BoundPlan, "_launch", last_step_first)
+        return run(plan, *how)
+
+    monkeypatch.setattr(BoundPlan, "run", raced)
+    assert "2 of 2 replays differ" in checked(case, replays=2)["wrong"]
 
 
 def test_a_graph_that_differs_from_plain_launches_is_found(

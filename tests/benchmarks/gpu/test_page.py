@@ -99,15 +99,51 @@ def test_the_sections_of_a_gpu(folder: Path) -> None:
     assert "- `smoke` part fc: exit code -11: Segmentation fault" in page
     assert "| alexnet, batch 8 | 1.0e-03 | 1.0e-02 | right |" in page
     assert "a copy moves 4.25 TB/s, and matrix products reach 780 TFLOP/s" in page
-    first = (
-        "| alexnet | 32 | 2.00 | – | 5.00 | 1.00 (disagrees) | – | eager-channels-last | 2.50× |"
-    )
+    peer = "eager-channels-last"
+    first = f"| alexnet | 32 | 2.00 | – | 5.00 | – | 1.00 (disagrees) | – | {peer} | 2.50× |"
     assert first in page  # who disagrees is shown, and is not the best peer
-    assert "| alexnet | 32 | – | 1.00 | 4.00 | failed | – | eager-channels-last | 4.00× |" in page
+    assert f"| alexnet | 32 | – | 1.00 | 4.00 | – | failed | – | {peer} | 4.00× |" in page
     assert "| alexnet C1, batch 256 | 12.5 | failed |" in page
     assert "| C1.relu | triton | 20.0 | 5.00 | 25% |" in page
     assert "| fc; alexnet; F6 | implicit | 61.5 |" in page
     assert "](images/ratios-made-up-1.svg)" in page
+
+
+def test_an_engine_that_failed_or_disagrees_is_explained(folder: Path) -> None:
+    nets = Log(Journal(folder), "nets-alexnet-32")
+    engine(nets, "netspec", median_ms=0.5, spread_ms=[1, 1], disagrees="relative error 2")
+    engine(nets, "eager-channels-last", median_ms=5.0, spread_ms=[5, 5])
+    engine(nets, "inductor-aten", median_ms=6.0, spread_ms=[6, 6])
+    page = "\n".join(sections([collect.collect(Journal(folder))]))
+    assert "- alexnet, batch 32, netspec: relative error 2" in page
+    assert "- alexnet, batch 32, inductor-aten: its process ended with code -9" in page
+    # netspec is wrong here: it has no ratio, however fast it is.
+    assert "| 0.500 (disagrees) | – | 5.00 | – | 6.00 | – | eager-channels-last | – |" in page
+
+
+def test_of_a_stage_that_ran_twice_one_run_is_shown(folder: Path) -> None:
+    """Times of two runs are not compared with each other, and what the first one found stays."""
+    nets = Log(Journal(folder), "nets-alexnet-32")
+    engine(nets, "netspec", median_ms=99.0, spread_ms=[99, 99])
+    engine(nets, "eager-channels-last", error="no answer to 'turn' in time", is_late=True)
+    page = "\n".join(sections([collect.collect(Journal(folder))]))
+    assert "| alexnet | 32 | 2.00 | – | 5.00 |" in page
+    assert "99" not in page
+
+
+def test_errors_that_are_not_finite_are_shown(folder: Path, tmp_path: Path) -> None:
+    journal = Journal(folder)
+    Log(journal, "smoke").result("fc; 3x5x7; fc 9; 1; fp16", off=float("inf"), wrong="inf")
+    Log(journal, "whole").result(
+        "vgg16_3, batch 1", deviation=float("nan"), allowed=0.01, wrong="x"
+    )
+    assert collect.main([str(folder)], tmp_path / "results") == 0
+    text = (tmp_path / "results" / "gpu-made-up-1.json").read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    page = "\n".join(sections([json.loads(text)]))
+    assert "| fc (smoke) | 1 | 1 | 0 | not finite |" in page
+    assert "| vgg16_3, batch 1 | not finite | 1.0e-02 | x |" in page
 
 
 def test_without_a_run_there_is_no_section() -> None:

@@ -63,6 +63,10 @@ SPOILED = {
     "an element that is not written": (lambda y: y[0, 0, 0, :1].fill_(torch.nan), "inf times"),
     "an element that is a little off": (lambda y: y[1, 2, 3, 4:5].add_(1e-3), "times the allowed"),
     "a result that moves": (lambda y: y[0, 0, 0, 0].add_(1e-9 + next(TURN)), "two runs differ"),
+    "memory that was not written": (
+        lambda y: y[1, 2, 3, 4:5].add_(torch.empty(1) * 0),
+        "inf times",
+    ),
     "a write past the end": (
         lambda y: y.as_strided((1,), (1,), y.storage_offset() + y.shape[3]).fill_(0),
         "written outside",
@@ -75,6 +79,23 @@ def test_a_wrong_kernel_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     spoil, said = SPOILED[name]
     monkeypatch.setattr(AtenConv, "bind", spoiling(spoil))
     assert said in smoke.checked(CONV, DEVICE)["wrong"]
+
+
+def test_a_gradient_that_reads_memory_that_was_not_written_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = next(case for case in QUICK if case.way == "gradient")
+    meaning = smoke.meaning
+
+    def wrong(*how: Any) -> Any:
+        compute = meaning(*how)
+        return lambda inputs, x, **parameters: compute(
+            inputs, x + torch.empty(()) * x.sum() * 0, **parameters
+        )
+
+    monkeypatch.setattr(smoke, "meaning", wrong)
+    assert "inf times the allowed error" in smoke.checked(case, DEVICE)["wrong"]
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
