@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from benchmarks.gpu.journal import Log, left
 from benchmarks.gpu.processes import GRACE, kill, new_mark
+from netspec.timing.measure import in_milliseconds
 from netspec.timing.timing import timing
 
 ROUNDS = 5
@@ -102,9 +103,7 @@ def timed(
                 samples[name].append(answer["seconds"])
     for name, taken in samples.items():
         if taken:
-            median, low, high, count = timing(taken)
-            milliseconds = {"median_ms": median * 1e3, "spread_ms": [low * 1e3, high * 1e3]}
-            entries[name] |= milliseconds | {"rounds": count}
+            entries[name] |= in_milliseconds(timing(taken)) | {"rounds": len(taken)}
     return entries
 
 

@@ -15,7 +15,8 @@ from benchmarks.gpu.journal import Log
 from benchmarks.gpu.subject import case_of, without_measurements
 from netspec.compiler import backend_of
 from netspec.timing.case import Case
-from netspec.timing.layers import least, profiled
+from netspec.timing.floor import of_stage
+from netspec.timing.layers import profiled
 from netspec.timing.machine import alike
 
 ROUNDS = 5
@@ -34,14 +35,16 @@ def main() -> None:
 def profile(case: Case, rounds: int = ROUNDS) -> dict[str, Any]:
     """Return the median and the floor of each step in microseconds, and the rates of the rounds."""
     with alike(case.torch_device):
-        model = model_of(case, backend_of(case.device), is_measured=False)
+        backend = backend_of(case.device)
+        model = model_of(case, backend, is_measured=False)
         measured = profiled(model, case.images, rounds)
+    problems = model.lowered.problems
     steps = [
         {
             "stage": step.stage,
             "way": step.implementation,
             "us": round(timed.median * 1e6, 2),
-            "floor_us": round(least(model.lowered.problems[step.stage], measured.rates) * 1e6, 2),
+            "floor_us": round(1e6 * of_stage(problems[step.stage], backend, measured.rates), 2),
         }
         for step, timed in zip(model.lowered.plan.steps, measured.steps, strict=True)
     ]

@@ -11,7 +11,8 @@ from netspec.net import Net
 from netspec.reporting.html import Html, data_block
 from netspec.reporting.measuring import Measured, Step
 from netspec.views.boxes import Box, Contents, End
-from netspec.views.drawing import node_id
+from netspec.views.drawing import lane_ids, node_id
+from netspec.views.lanes import Lanes
 from netspec.views.operator_text import short_text
 from netspec.views.table import COLUMNS, NUMBERS, cells_of
 
@@ -24,6 +25,7 @@ def data_of(net: Net, measured: Measured | None = None) -> Html:
     facts that are shown when the reader points at it.
     """
     graph, contents = net.graph, Contents(net.graph)
+    lanes = Lanes(graph, contents)
     steps = measured.by_stage() if measured else {}
     rows: dict[str, Any] = {}
     for row in net.rows:
@@ -35,13 +37,14 @@ def data_of(net: Net, measured: Measured | None = None) -> Html:
             for stage in stages:
                 rows.setdefault(stage.label, {"cells": _cells(stage), "inside": []})
             operators = " | ".join(short_text(stage.op) for stage in item.stages)
-            nodes[node_id(item.name)] = {
+            node = {
                 "title": item.row if item.label else item.name,
                 "row": item.row,
                 "text": operators,
                 "rows": [stage.label for stage in stages],
                 "facts": _facts(stages, [stage.name for stage in item.stages], steps),
             }
+            nodes |= dict.fromkeys(lane_ids(item.name, lanes), node)
         elif isinstance(item, End):
             facts = [["shape", str(item.shape)]]
             node = {"title": item.label, "text": item.cluster, "rows": [], "facts": facts}

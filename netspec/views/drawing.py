@@ -150,6 +150,15 @@ def grouped(number: object) -> str:
     return f"{number:,}" if isinstance(number, int) else str(number)
 
 
+def lane_ids(name: str, lanes: Lanes) -> list[str]:
+    """Return the names of the nodes of an item, one for each of its lanes."""
+    count = lanes.of(name)
+    if count == 1:
+        return [node_id(name)]
+    # names of items do not have a %, which node_id replaces
+    return [f"{node_id(name)}%column{lane + 1}" for lane in range(count)]
+
+
 class _Painter:
     """Draws a net into a DOT graph: cluster by cluster, then the edges."""
 
@@ -194,8 +203,7 @@ class _Painter:
 
     def _node(self, name: str, lane: int) -> str:
         """Return the name of the node of a lane of an item."""
-        # names of items do not have a %, which node_id replaces
-        return node_id(name) + (f"%column{lane + 1}" if self.lanes.of(name) > 1 else "")
+        return lane_ids(name, self.lanes)[lane]
 
     def _draw_cluster(self, name: str, digraph: graphviz.Digraph) -> None:
         for item in self.items_of[name]:

@@ -252,7 +252,7 @@ def test_a_drawing_has_a_node_for_each_label() -> None:
     net = load_rows('"a:0": relu\n"<b>": tanh\n"50%": abs\n')
     dot = as_dot(net.graph, "drawing")
     assert "->".join(re.findall(r'^\t"?([^\s"]+)"? -> ', dot, flags=re.MULTILINE)) == (
-        "image->a%3a0.relu->%3cb%3e.tanh"
+        "image->a~3a0.relu->~3cb~3e.tanh"
     )
 
 

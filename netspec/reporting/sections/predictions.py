@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netspec.data.dataset import Dataset
 from netspec.reporting.html import Html, picture
 from netspec.reporting.subject import Subject
+
+if TYPE_CHECKING:
+    from netspec.data.dataset import Dataset
 
 IMAGES = 8
 TOP = 5

@@ -204,7 +204,9 @@ def test_steps_have_times_and_floors(case: Case, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(rates, "COPIED", 2**16)
     result = profile(case, rounds=1)
     assert next(step["stage"] for step in result["steps"]) == "a.relu"
-    assert all(step["us"] > 0 and step["floor_us"] > 0 for step in result["steps"])
+    assert all(step["us"] > 0 and step["floor_us"] >= 0 for step in result["steps"])
+    # a step that multiplies nothing and fits in the cache has a floor of 0
+    assert any(step["floor_us"] > 0 for step in result["steps"])
 
 
 def test_a_whole_net_is_right_and_does_not_move(case: Case) -> None:
