@@ -7,7 +7,7 @@ weights, G g.  One matrix product per tile computes its rows from the products. 
 half of the products of the 3x3 convolution: 6 x 3 instead of 4 x 9 per tile and pair of channels.
 
 All of them are primitives of oneDNN.  The error is about twice that of a direct convolution; it
-would be ten times as large if both axes were transformed.
+would be six to eight times as large if both axes were transformed.
 """
 
 from __future__ import annotations

@@ -123,6 +123,9 @@ def test_other_types_are_refused() -> None:
         (True, (7, 7, 512), 512, (3, 3), 8),
         (False, (224, 224, 3), 64, (3, 3), 1),  # few products for each element
         (False, (14, 14, 50), 5, (5, 5), 1),
+        (False, (14, 14, 32), 128, (5, 5), 1),  # launches take longer than the products
+        (True, (28, 28, 32), 96, (5, 5), 1),
+        (False, (17, 17, 128), 128, (7, 1), 1),
     ],
 )
 def test_it_is_preferred_where_it_pays(
@@ -135,7 +138,7 @@ def test_it_is_preferred_where_it_pays(
 
 
 def test_exact_nets_do_not_use_it() -> None:
-    net = netspec.loads("net a\ninput image 40x40x32\nC1: conv 3x3, 32, pad=1 | relu")
+    net = netspec.loads("net a\ninput image 56x56x64\nC1: conv 3x3, 64, pad=1 | relu")
     chosen = [
         netspec.compile(net, exact=exact).lowered.choices["C1.relu"].implementation
         for exact in (False, True)
@@ -168,11 +171,11 @@ def test_weights_whose_factors_could_overflow_are_outside_its_domain() -> None:
 
 def test_a_net_computes_the_same_for_a_nan_and_an_infinity() -> None:
     """They would spread over a tile: the plain net computes such images."""
-    net = netspec.loads("net a\ninput image 40x40x32\nC1: conv 3x3, 32, pad=1 | relu")
+    net = netspec.loads("net a\ninput image 56x56x64\nC1: conv 3x3, 64, pad=1 | relu")
     model, reference = netspec.compile(net), netspec.reference(net)
     assert model.lowered.choices["C1.relu"].implementation == "winograd"
     reference.load_state_dict(model.state_dict())
-    image = torch.rand(2, 32, 40, 40)
+    image = torch.rand(2, 64, 56, 56)
     torch.testing.assert_close(model(image), reference(image))
     image[0, 5, 7, 9], image[1, 3, 20, 20] = torch.nan, torch.inf
     torch.testing.assert_close(model(image), reference(image), equal_nan=True)
