@@ -171,11 +171,11 @@ class Tiling:
     def estimate(self) -> float:
         """Return the time in units of a multiply-accumulate of a direct convolution.
 
-        Measured on AVX-512 cores, each with 57 multiply-accumulates in a nanosecond, for 3x3:
-        0.8 ns for each element of the operand and 0.5 ns for each element of the result on one core,
-        0.1 ns for each byte by which the weights are larger, and 3.5 us for each launch on two
-        cores, which wait for each other.  Factors take the more time the more taps their filters
-        have in relation to the rows of a tile.
+        Measured on AVX-512 cores, each with 57 multiply-accumulates in a nanosecond, for 3x3: on
+        one core 0.8 ns for each element of the operand, 0.5 ns for each element of the result and
+        0.1 ns for each byte by which the weights are larger; on two cores, which wait for each
+        other, 3.5 us for each launch.  Factors of longer kernels take longer, because their
+        filters have more taps in relation to the rows of a tile.
         """
         problem, factors = self.problem, self.factors
         in_factors = 45 * (factors**2 / self.rows) / (6**2 / 4)
