@@ -24,7 +24,8 @@ from netspec.ir.arguments import place, whole
 from netspec.ir.randomness import generator
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
-from netspec.see import autoencoder, codes_figure
+from netspec.see.autoencoder import STEPS, trained_encoder
+from netspec.see.codes_figure import figure_of, name_of, percent, rate
 from netspec.see.encoder import Encoder, hyperplanes, scale_of
 from netspec.see.figures import Visualisation
 from netspec.see.index import (
@@ -103,13 +104,13 @@ class Codes(Visualisation):
     found: Pixels = field(metadata={"json": False})
 
     def draw(self) -> Figure:
-        return codes_figure.draw(self)
+        return figure_of(self)
 
     def lines(self) -> list[str]:
         return [
-            f"{codes_figure.name_of(method, self.row)}: precision at {KEPT} "
-            f"{codes_figure.percent(method.precision)}, {counted(method.bytes, 'byte')} per image, "
-            f"{codes_figure.rate(method.queries_per_second)} queries per second"
+            f"{name_of(method, self.row)}: precision at {KEPT} "
+            f"{percent(method.precision)}, {counted(method.bytes, 'byte')} per image, "
+            f"{rate(method.queries_per_second)} queries per second"
             for method in self.methods
         ]
 
@@ -188,7 +189,7 @@ def codes(
     work = _Work(
         seen, row, batch=batch, workers=workers, note=note, advance=advance,
         state=None if state is None else place("state", state),
-        count=len(asked) + len(sample) + autoencoder.STEPS * len(lengths)
+        count=len(asked) + len(sample) + STEPS * len(lengths)
         + (0 if len(sample) == len(train) else len(train)),
     )  # fmt: skip
 
@@ -334,8 +335,8 @@ class _Work:
 
     def encoder(self, values: Tensor, mean: Tensor, scale: float, bits: int, seed: int) -> Encoder:
         """Return a trained encoder."""
-        return autoencoder.trained_encoder(
-            values, mean, scale, bits, seed=seed, **self._saved(f"{bits}-bits")
+        return trained_encoder(
+            values, mean, scale, bits, seed=seed, steps=STEPS, **self._saved(f"{bits}-bits")
         )
 
     def encoded(

@@ -54,7 +54,7 @@ def name_of(method: Method, row: str) -> str:
     return names.get(method.name) or f"{method.name}, {method.bits} bits"
 
 
-def draw(shown: Codes) -> Figure:
+def figure_of(shown: Codes) -> Figure:
     """Return the figure, without its caption."""
     count, kept = shown.by_codes.shape
     across = 1 + 2 * kept + 2 * BETWEEN
