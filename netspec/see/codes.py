@@ -38,9 +38,9 @@ from netspec.see.index import (
     weights_digest,
 )
 from netspec.see.methods import KEPT, Comparison, Method, pixels_of
-from netspec.see.streaming import BATCH, Chunk, Summary, part_of, split_of, stream
+from netspec.see.streaming import BATCH, part_of, split_of, stream
 from netspec.see.subject import Seen, open_seen
-from netspec.see.vectors import Vectors, features_row, vectors_of
+from netspec.see.vectors import Collected, Vectors, features_row, vectors_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -346,30 +346,11 @@ class _Work:
         if len(sample) == len(train):
             codes = encoder.encode(vectors.values)
             return codes, vectors.labels.numpy(), vectors.numbers.numpy()
-        coded = Coded(len(train), encoder)
+        coded = Collected(
+            torch.zeros(len(train), encoder.bits // 8, dtype=torch.uint8),
+            lambda activations: torch.from_numpy(encoder.encode(activations)),
+            encoder.content,
+        )
         stream(self._seen, train, self._row, coded, **self._options, **self._saved("index"))
-        used = coded.labels >= 0
-        numbers = torch.arange(len(train))[used].numpy()
-        return coded.codes[used].numpy(), coded.labels[used].numpy(), numbers
-
-
-class Coded(Summary):
-    """The codes and labels of all images of a pass; a label of -1 for one that was not read."""
-
-    def __init__(self, count: int, encoder: Encoder) -> None:
-        self._encoder = encoder
-        parts = [encoder.mean, *(tensor for layer in encoder.layers for tensor in layer)]
-        self.about = b"".join(part.numpy().tobytes() for part in parts)
-        self.codes = torch.zeros((count, encoder.bits // 8), dtype=torch.uint8)
-        self.labels = torch.full((count,), -1)
-
-    def add(self, chunk: Chunk) -> None:
-        codes = self._encoder.encode(chunk.activations.flatten(1))
-        self.codes[chunk.numbers] = torch.from_numpy(codes)
-        self.labels[chunk.numbers] = chunk.labels
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {"codes": self.codes, "labels": self.labels}
-
-    def take(self, tensors: Mapping[str, Tensor]) -> None:
-        self.codes, self.labels = tensors["codes"], tensors["labels"]
+        numbers, labels, codes = coded.used()
+        return codes.numpy(), labels.numpy(), numbers.numpy()
