@@ -13,7 +13,6 @@ moments of the optimiser.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from hashlib import sha256
 from math import sqrt
 from pathlib import Path
@@ -27,7 +26,13 @@ from netspec.files.tensors import bytes_of
 from netspec.ir.randomness import generator
 from netspec.ir.shapes import ceiling
 from netspec.see.encoder import Encoder, layers_of
-from netspec.see.streaming import SAVE_EVERY, Interrupted, resumed_state, save_state
+from netspec.see.streaming import (
+    SAVE_EVERY,
+    Interrupted,
+    Unstopped,
+    resumed_state,
+    save_state,
+)
 
 HIDDEN = 128
 """Units between activations and code, and between code and restored activations."""
@@ -173,10 +178,10 @@ def trained_encoder(
         learner = AutoEncoder(standard, bits, seed, steps)
         key = sha256(learner.about).hexdigest()
         if state is not None and state.exists():
-            tensors, (done, _) = resumed_state(state, key)
+            tensors, (done, _) = resumed_state(state, key, learner.tensors())
             learner.take(tensors, done)
         saved = monotonic()
-        with nullcontext() if state is None else Stopping() as stopping:
+        with Stopping() if state is not None else Unstopped() as stopping:
             while learner.done < steps:
                 if not (loss := learner.step()) < float("inf"):
                     raise DataError(
@@ -184,11 +189,12 @@ def trained_encoder(
                         f"step {learner.done:,}; name another row with --row"
                     )
                 advance(learner.done, steps)
-                asked = 0 if stopping is None else stopping.asked
-                is_last = learner.done == steps
-                if state is not None and (is_last or asked or monotonic() > saved + SAVE_EVERY):
+                is_last, is_due = learner.done == steps, monotonic() > saved + SAVE_EVERY
+                if state is not None and (is_last or stopping.asked or is_due):
                     save_state(state, key, learner.tensors(), learner.done, steps)
                     saved = monotonic()
-                    if asked:
-                        raise Interrupted(asked, learner.done, steps, state, "steps of training")
+                    if stopping.asked:
+                        raise Interrupted(
+                            stopping.asked, learner.done, steps, state, "steps of training"
+                        )
         return learner.encoder(mean, scale)
