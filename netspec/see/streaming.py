@@ -63,8 +63,8 @@ class Summary(Protocol):
     """What a pass keeps of the images: in most cases its size does not depend on their number.
 
     Attributes:
-        about: what the summary depends on in addition to the net and the data, such as the images that
-            others are compared with.  A saved pass continues only if it is equal.
+        about: what the summary depends on in addition to the net and the data, such as the images
+            that others are compared with.  A saved pass continues only if it is equal.
     """
 
     about: bytes = b""
