@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from netspec.data.dataset import Dataset, Pixels
 from netspec.errors import ArgumentError, DataError
 from netspec.inference.classify import pictures_in
-from netspec.ir.arguments import place, whole
+from netspec.ir.arguments import place, whole, wholes
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
 from netspec.see.figures import (
@@ -204,8 +204,7 @@ def _queries(
         found.append(_Query(sample, folder if folder in dataset.classes else ""))
     if queries:
         held_out = split_of(seen, data, "validation")
-        for given in queries:
-            number = whole("each of queries", given, 0, 2**63)
+        for number in queries:
             if number >= len(held_out):
                 raise DataError(
                     f"{held_out.name}, does not have an image {number:,}: its images are 0 to "
@@ -237,7 +236,7 @@ def neighbours(
     advance: Callable[[int, int], None] = lambda done, images: None,
     note: Callable[[str], None] = lambda remark: None,
 ) -> Neighbours:
-    """Return the images of a data set that are nearest to images, as ``netspec see neighbours``.
+    """Return the images of a data set nearest to images, as ``netspec see neighbours`` does.
 
     Nearest by the Euclidean distance of the activations of a row, and, to compare, by that of the
     pixels that the net sees.  An image of the data with the same pixels as the query is the query
@@ -280,8 +279,9 @@ def neighbours(
     shape = seen.shape_of(row)
     count = whole("count", count, 1, MOST_KEPT)
     batch, workers = whole("batch", batch, 1, 100_000), whole("workers", workers, 0, 1024)
+    numbers = [] if queries is None else wholes("queries", queries, 0, 2**63)
     dataset = split_of(seen, data, split)
-    chosen = _queries(seen, images, queries or (), data, dataset)
+    chosen = _queries(seen, images, numbers, data, dataset)
     samples = [query.sample for query in chosen]
     pixels = np.stack([sample.pixels for sample in samples])
     nearest = Nearest(
