@@ -344,8 +344,7 @@ class _Work:
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
         """Return codes, labels and numbers of all images that can be read."""
         if len(sample) == len(train):
-            codes = encoder.encode(vectors.values)
-            return codes, vectors.labels.numpy(), vectors.numbers.numpy()
+            return encoder.encode(vectors.values), vectors.labels.numpy(), vectors.numbers.numpy()
         coded = Collected(
             torch.zeros(len(train), encoder.bits // 8, dtype=torch.uint8),
             lambda activations: torch.from_numpy(encoder.encode(activations)),
