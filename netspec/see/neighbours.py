@@ -27,8 +27,8 @@ from netspec.see.figures import (
     SMALL,
     Visualisation,
     bare,
-    fractions,
     new_figure,
+    place_image,
     short,
     tally,
 )
@@ -113,7 +113,7 @@ class Neighbours(Visualisation):
                     if self.examples[space, q, k] < 0:
                         continue
                     left, above = 1.6 + k, top + space * down
-                    _image(axes, self.neighbours[space, q, k], left, above, image)
+                    place_image(axes, self.neighbours[space, q, k], left, above, 1 - GAP, image)
                     is_same = bool(self.labels[q]) and row[q][k] == self.labels[q]
                     name = fitted(row[q][k], width, SMALL)
                     axes.text(
@@ -129,7 +129,8 @@ class Neighbours(Visualisation):
         self, axes: Axes, q: int, top: float, down: float, image: float, inches: float
     ) -> None:
         """Draw an image, its class, and at its right the names of the spaces."""
-        _image(axes, self.pixels[q], 0, top + down - image * 0.6, image * 1.2, 1.2)
+        above = top + down - image * 0.6
+        place_image(axes, self.pixels[q], 0, above, 1.2 * (1 - GAP), image * 1.2)
         axes.text(
             0.6 * (1 - GAP), top + down + image * 0.6 + GAP / 2,
             fitted(self.labels[q] or short(self.images[q]), inches, SMALL),
@@ -165,14 +166,6 @@ class Neighbours(Visualisation):
         more = f" and {counted(int(others), 'other')}" if others else ""
         noun = "images" if others else "image"
         return f": it is {noun} {self.same[q]:,}{more} of the data, not counted as a neighbour"
-
-
-def _image(
-    axes: Axes, pixels: Pixels, left: float, top: float, height: float, times: float = 1.0
-) -> None:
-    shown = np.broadcast_to(fractions(pixels), (*pixels.shape[:2], 3))
-    extent = (left, left + times * (1 - GAP), top + height, top)
-    axes.imshow(shown, extent=extent)
 
 
 class _Query(NamedTuple):
