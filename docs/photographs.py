@@ -27,7 +27,7 @@ Photograph = NDArray[np.uint8]
 
 
 def photographs() -> dict[str, Photograph]:
-    """Return photographs [H, W, 3] by name; exit if a package is missing."""
+    """Return photographs [H, W, 3] by name; exit if one is missing."""
     try:
         import skimage
         from sklearn.datasets import load_sample_images
@@ -35,7 +35,9 @@ def photographs() -> dict[str, Photograph]:
         sys.exit("the photographs need: pip install scikit-image scikit-learn")
 
     folder = Path(skimage.__file__).parent / "data"
-    paths = [next(folder.glob(f"{name}.*")) for name in NAMES]
+    paths = [path for name in NAMES for path in sorted(folder.glob(f"{name}.*"))[:1]]
+    if len(paths) < len(NAMES):
+        sys.exit(f"{folder} does not have all photographs: install another version of scikit-image")
     named = {path.stem: np.asarray(Image.open(path).convert("RGB")) for path in paths}
     samples = load_sample_images()
     return named | {

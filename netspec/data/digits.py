@@ -8,6 +8,7 @@ split is not random.
 
 from __future__ import annotations
 
+import zlib
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,7 +74,7 @@ def _digits() -> Arrays:
         path = Path(package.origin).with_name("datasets") / FILE
         table = np.loadtxt(path, np.uint8, delimiter=",", ndmin=2)
         return Arrays(table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1])
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(
             f"the digits of the installed scikit-learn cannot be read ({error}): "
             "install another version of scikit-learn"

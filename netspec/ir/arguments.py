@@ -49,6 +49,18 @@ def whole(argument: str, value: object, least: int, most: int) -> int:
     return number
 
 
+def wholes(argument: str, values: object, least: int, most: int) -> list[int]:
+    """Return several values as a list of ints; each is an integer from ``least`` to ``most``.
+
+    Raises:
+        TypeError: they are not several, or one is not an integer.
+        ValueError: one is out of range.
+    """
+    require_type(argument, values, Iterable, "a sequence of integers")
+    assert isinstance(values, Iterable)
+    return [whole(f"each of {argument}", value, least, most) for value in values]
+
+
 def place(argument: str, value: object, expected: str = "a path") -> Path:
     """Return a path.
 

@@ -13,7 +13,6 @@ moments of the optimiser.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from hashlib import sha256
 from math import sqrt
 from pathlib import Path
@@ -27,7 +26,13 @@ from netspec.files.tensors import bytes_of
 from netspec.ir.randomness import generator
 from netspec.ir.shapes import ceiling
 from netspec.see.encoder import Encoder, layers_of
-from netspec.see.streaming import SAVE_EVERY, Interrupted, resumed_state, save_state
+from netspec.see.streaming import (
+    SAVE_EVERY,
+    Interrupted,
+    Unstopped,
+    resumed_state,
+    save_state,
+)
 
 HIDDEN = 128
 """Units between activations and code, and between code and restored activations."""
@@ -45,14 +50,15 @@ class AutoEncoder:
         vectors: activations to restore, standardised, [N, D] float32.
         bits: length of a code.
         seed: of the first weights and of the order of images.
+        steps: number of steps of the whole training.
 
     Attributes:
         about: what the training depends on.
-        steps: number of finished steps.
+        done: number of finished steps.
     """
 
-    def __init__(self, vectors: Tensor, bits: int, seed: int) -> None:
-        self._vectors, self._bits, self._seed = vectors, bits, seed
+    def __init__(self, vectors: Tensor, bits: int, seed: int, steps: int) -> None:
+        self._vectors, self._seed, self._steps = vectors, seed, steps
         size = vectors.shape[1]
         widths = (size, HIDDEN, bits, HIDDEN, size)
         self._parameters = dict[str, Tensor]()
@@ -61,23 +67,23 @@ class AutoEncoder:
                 self._parameters[f"{name}.{kind}"] = tensor.requires_grad_()
         self._optimizer = torch.optim.Adam(self._parameters.values(), lr=RATE)
         digest = sha256(bytes_of(vectors.contiguous())).hexdigest()
-        about = (digest, tuple(vectors.shape), bits, seed, HIDDEN, BATCH, STEPS, RATE)
+        about = (digest, tuple(vectors.shape), bits, seed, HIDDEN, BATCH, steps, RATE)
         self.about = str(about).encode()
-        self.steps = 0
+        self.done = 0
 
     def step(self) -> float:
         """Take one step; return its loss."""
         count = len(self._vectors)
-        epoch, place = divmod(self.steps, ceiling(count, BATCH))
+        epoch, place = divmod(self.done, ceiling(count, BATCH))
         order = torch.from_numpy(generator(self._seed, "codes", epoch).permutation(count))
         batch = self._vectors[order[place * BATCH : (place + 1) * BATCH]]
         for group in self._optimizer.param_groups:
-            group["lr"] = RATE * (1 - self.steps / STEPS)
+            group["lr"] = RATE * (1 - self.done / self._steps)
         loss = torch.square(self._restored(batch) - batch).mean()
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        self.steps += 1
+        self.done += 1
         return loss.item()
 
     def _restored(self, batch: Tensor) -> Tensor:
@@ -109,16 +115,16 @@ class AutoEncoder:
                 tensors[f"{name}.{moment}"] = moments.get(moment, zeros)
         return tensors
 
-    def take(self, tensors: Mapping[str, Tensor], steps: int) -> None:
+    def take(self, tensors: Mapping[str, Tensor], done: int) -> None:
         """Take over what :meth:`tensors` returned after a number of steps."""
-        self.steps = steps
+        self.done = done
         with torch.no_grad():
             for name, parameter in self._parameters.items():
                 parameter.copy_(tensors[name])
                 moments = {moment: tensors[f"{name}.{moment}"].clone() for moment in _MOMENTS}
-                if steps:
+                if done:
                     self._optimizer.state[parameter] = {
-                        "step": torch.tensor(float(steps)),
+                        "step": torch.tensor(float(done)),
                         **moments,
                     }
 
@@ -143,8 +149,9 @@ def trained_encoder(
     bits: int,
     *,
     seed: int,
+    steps: int = STEPS,
     state: Path | None = None,
-    advance: Callable[[int, int], None] = lambda done, steps: None,
+    advance: Callable[[int, int], None] = lambda done, count: None,
 ) -> Encoder:
     """Return an encoder of activations, trained together with a decoder that restores them.
 
@@ -153,6 +160,7 @@ def trained_encoder(
         mean, scale: what :func:`netspec.see.encoder.scale_of` returned for them.
         bits: length of a code.
         seed: of the first weights and of the order of images.
+        steps: number of steps of the training.
         state: a file in which the training is saved once a minute, when a signal stops it and when
             it is finished; if it exists, the training continues from it.
         advance: called with the number of steps so far, and the number of all.
@@ -167,25 +175,26 @@ def trained_encoder(
     standard = Encoder(mean, scale, ()).standard(values)
     # the sums of the steps are split over threads, so one thread gives the same bits anywhere
     with threads(1):
-        learner = AutoEncoder(standard, bits, seed)
+        learner = AutoEncoder(standard, bits, seed, steps)
         key = sha256(learner.about).hexdigest()
         if state is not None and state.exists():
-            tensors, (steps, _) = resumed_state(state, key)
-            learner.take(tensors, steps)
+            tensors, (done, _) = resumed_state(state, key, learner.tensors())
+            learner.take(tensors, done)
         saved = monotonic()
-        with nullcontext() if state is None else Stopping() as stopping:
-            while learner.steps < STEPS:
+        with Stopping() if state is not None else Unstopped() as stopping:
+            while learner.done < steps:
                 if not (loss := learner.step()) < float("inf"):
                     raise DataError(
                         f"the auto-encoder for {bits} bits diverged: its loss is {loss:g} after "
-                        f"step {learner.steps:,}; name another row with --row"
+                        f"step {learner.done:,}; name another row with --row"
                     )
-                advance(learner.steps, STEPS)
-                asked = 0 if stopping is None else stopping.asked
-                is_last = learner.steps == STEPS
-                if state is not None and (is_last or asked or monotonic() > saved + SAVE_EVERY):
-                    save_state(state, key, learner.tensors(), learner.steps, STEPS)
+                advance(learner.done, steps)
+                is_last, is_due = learner.done == steps, monotonic() > saved + SAVE_EVERY
+                if state is not None and (is_last or stopping.asked or is_due):
+                    save_state(state, key, learner.tensors(), learner.done, steps)
                     saved = monotonic()
-                    if asked:
-                        raise Interrupted(asked, learner.steps, STEPS, state, "steps of training")
+                    if stopping.asked:
+                        raise Interrupted(
+                            stopping.asked, learner.done, steps, state, "steps of training"
+                        )
         return learner.encoder(mean, scale)

@@ -24,7 +24,8 @@ from netspec.ir.arguments import place, whole
 from netspec.ir.randomness import generator
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
-from netspec.see import autoencoder, codes_figure
+from netspec.see.autoencoder import STEPS, trained_encoder
+from netspec.see.codes_figure import figure_of, name_of, percent, rate
 from netspec.see.encoder import Encoder, hyperplanes, scale_of
 from netspec.see.figures import Visualisation
 from netspec.see.index import (
@@ -37,9 +38,9 @@ from netspec.see.index import (
     weights_digest,
 )
 from netspec.see.methods import KEPT, Comparison, Method, pixels_of
-from netspec.see.streaming import BATCH, Chunk, Summary, part_of, split_of, stream
+from netspec.see.streaming import BATCH, part_of, split_of, stream
 from netspec.see.subject import Seen, open_seen
-from netspec.see.vectors import Vectors, features_row, vectors_of
+from netspec.see.vectors import Collected, Vectors, features_row, vectors_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,13 +104,13 @@ class Codes(Visualisation):
     found: Pixels = field(metadata={"json": False})
 
     def draw(self) -> Figure:
-        return codes_figure.draw(self)
+        return figure_of(self)
 
     def lines(self) -> list[str]:
         return [
-            f"{codes_figure.name_of(method, self.row)}: precision at {KEPT} "
-            f"{codes_figure.percent(method.precision)}, {counted(method.bytes, 'byte')} per image, "
-            f"{codes_figure.rate(method.queries_per_second)} queries per second"
+            f"{name_of(method, self.row)}: precision at {KEPT} "
+            f"{percent(method.precision)}, {counted(method.bytes, 'byte')} per image, "
+            f"{rate(method.queries_per_second)} queries per second"
             for method in self.methods
         ]
 
@@ -188,7 +189,7 @@ def codes(
     work = _Work(
         seen, row, batch=batch, workers=workers, note=note, advance=advance,
         state=None if state is None else place("state", state),
-        count=len(asked) + len(sample) + autoencoder.STEPS * len(lengths)
+        count=len(asked) + len(sample) + STEPS * len(lengths)
         + (0 if len(sample) == len(train) else len(train)),
     )  # fmt: skip
 
@@ -334,8 +335,8 @@ class _Work:
 
     def encoder(self, values: Tensor, mean: Tensor, scale: float, bits: int, seed: int) -> Encoder:
         """Return a trained encoder."""
-        return autoencoder.trained_encoder(
-            values, mean, scale, bits, seed=seed, **self._saved(f"{bits}-bits")
+        return trained_encoder(
+            values, mean, scale, bits, seed=seed, steps=STEPS, **self._saved(f"{bits}-bits")
         )
 
     def encoded(
@@ -343,32 +344,12 @@ class _Work:
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
         """Return codes, labels and numbers of all images that can be read."""
         if len(sample) == len(train):
-            codes = encoder.encode(vectors.values)
-            return codes, vectors.labels.numpy(), vectors.numbers.numpy()
-        coded = Coded(len(train), encoder)
+            return encoder.encode(vectors.values), vectors.labels.numpy(), vectors.numbers.numpy()
+        coded = Collected(
+            torch.zeros(len(train), encoder.bits // 8, dtype=torch.uint8),
+            lambda activations: torch.from_numpy(encoder.encode(activations)),
+            encoder.content,
+        )
         stream(self._seen, train, self._row, coded, **self._options, **self._saved("index"))
-        used = coded.labels >= 0
-        numbers = torch.arange(len(train))[used].numpy()
-        return coded.codes[used].numpy(), coded.labels[used].numpy(), numbers
-
-
-class Coded(Summary):
-    """The codes and labels of all images of a pass; a label of -1 for one that was not read."""
-
-    def __init__(self, count: int, encoder: Encoder) -> None:
-        self._encoder = encoder
-        parts = [encoder.mean, *(tensor for layer in encoder.layers for tensor in layer)]
-        self.about = b"".join(part.numpy().tobytes() for part in parts)
-        self.codes = torch.zeros((count, encoder.bits // 8), dtype=torch.uint8)
-        self.labels = torch.full((count,), -1)
-
-    def add(self, chunk: Chunk) -> None:
-        codes = self._encoder.encode(chunk.activations.flatten(1))
-        self.codes[chunk.numbers] = torch.from_numpy(codes)
-        self.labels[chunk.numbers] = chunk.labels
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {"codes": self.codes, "labels": self.labels}
-
-    def take(self, tensors: Mapping[str, Tensor]) -> None:
-        self.codes, self.labels = tensors["codes"], tensors["labels"]
+        numbers, labels, codes = coded.used()
+        return codes.numpy(), labels.numpy(), numbers.numpy()

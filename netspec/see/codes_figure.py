@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from netspec.data.dataset import Pixels
 from netspec.see.figures import (
     COLOURS,
@@ -16,8 +14,8 @@ from netspec.see.figures import (
     QUIET,
     SMALL,
     bare,
-    fractions,
     new_figure,
+    place_image,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +52,7 @@ def name_of(method: Method, row: str) -> str:
     return names.get(method.name) or f"{method.name}, {method.bits} bits"
 
 
-def draw(shown: Codes) -> Figure:
+def figure_of(shown: Codes) -> Figure:
     """Return the figure, without its caption."""
     count, kept = shown.by_codes.shape
     across = 1 + 2 * kept + 2 * BETWEEN
@@ -101,8 +99,7 @@ def _image(
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    pictured = np.broadcast_to(fractions(pixels), (*pixels.shape[:2], 3))
-    axes.imshow(pictured, extent=(left, left + 1 - GAP, top + height - GAP / 2, top))
+    place_image(axes, pixels, left, top, 1 - GAP, height - GAP / 2)
     if not is_same:
         frame = Rectangle(
             (left, top), 1 - GAP, height - GAP / 2, fill=False, edgecolor=OTHER, linewidth=1.6

@@ -93,7 +93,7 @@ class Curves(Visualisation):
             names += [f"{name}, validation", f"{name}, training"]
         _rates(left, self.runs, is_labelled=True)
         _rates(right, self.runs, is_labelled=False)
-        # a logarithmic axis is for curves: of one epoch alone it would have a decade of nothing
+        # with one epoch, a logarithmic axis would be empty except for one point
         if any(len(run.epochs) > 1 for run in self.runs):
             if all((run.loss > 0).all() for run in self.runs):
                 _log(left)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netspec.errors import DataError
+from netspec.files.tensors import bytes_of
 from netspec.ir.randomness import generator
 
 BLOCK = 256
@@ -38,6 +40,13 @@ class Encoder:
     def bits(self) -> int:
         """Length of a code in bits."""
         return len(self.layers[-1][1])
+
+    @property
+    def content(self) -> bytes:
+        """The values of all tensors."""
+        scale = torch.tensor(self.scale, dtype=torch.float64)
+        tensors = (self.mean, scale, *chain.from_iterable(self.layers))
+        return b"".join(bytes_of(tensor) for tensor in tensors)
 
     def standard(self, values: Tensor) -> Tensor:
         """Return activations [..., D] as the layers expect them, float32."""

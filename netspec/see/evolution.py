@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from netspec.errors import ArgumentError, DataError
 from netspec.inference.source import is_a_run
-from netspec.ir.arguments import place, whole
+from netspec.ir.arguments import place, whole, wholes
 from netspec.ir.words import counted, plural
 from netspec.runtime.weights import read_weights
 from netspec.see.deconvnet import require_rules
@@ -226,9 +226,9 @@ def _kept(directory: Path, epochs: Sequence[int] | None) -> dict[int, Path]:
             places = np.linspace(0, len(paths) - 1, min(len(PAPER), len(paths))).round()
             chosen = [[*paths][int(place)] for place in places]
         return {epoch: paths[epoch] for epoch in chosen}
-    if not len(epochs):
+    wanted = sorted({*wholes("epochs", epochs, 0, 10**9)})
+    if not wanted:
         raise ArgumentError("epochs must be one epoch or several, not an empty sequence")
-    wanted = sorted({whole("each of epochs", epoch, 0, 10**9) for epoch in epochs})
     missing = [epoch for epoch in wanted if epoch not in paths]
     if missing:
         raise DataError(

@@ -241,6 +241,14 @@ def show_image(axes: Axes, pixels: NDArray[Any], title: str = "") -> None:
     bare(axes, title)
 
 
+def place_image(
+    axes: Axes, pixels: NDArray[Any], left: float, top: float, width: float, height: float
+) -> None:
+    """Draw an image [H, W, 1 or 3] at a place in axes, whose y grows downwards."""
+    shown = np.broadcast_to(fractions(pixels), (*pixels.shape[:2], 3))
+    axes.imshow(shown, extent=(left, left + width, top + height, top))
+
+
 def show_grid(
     axes: Axes,
     images: NDArray[Any],

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from netspec.data.dataset import Dataset, Pixels
 from netspec.errors import ArgumentError, DataError
 from netspec.inference.classify import pictures_in
-from netspec.ir.arguments import place, whole
+from netspec.ir.arguments import place, whole, wholes
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
 from netspec.see.figures import (
@@ -27,8 +27,8 @@ from netspec.see.figures import (
     SMALL,
     Visualisation,
     bare,
-    fractions,
     new_figure,
+    place_image,
     short,
     tally,
 )
@@ -113,7 +113,7 @@ class Neighbours(Visualisation):
                     if self.examples[space, q, k] < 0:
                         continue
                     left, above = 1.6 + k, top + space * down
-                    _image(axes, self.neighbours[space, q, k], left, above, image)
+                    place_image(axes, self.neighbours[space, q, k], left, above, 1 - GAP, image)
                     is_same = bool(self.labels[q]) and row[q][k] == self.labels[q]
                     name = fitted(row[q][k], width, SMALL)
                     axes.text(
@@ -129,7 +129,8 @@ class Neighbours(Visualisation):
         self, axes: Axes, q: int, top: float, down: float, image: float, inches: float
     ) -> None:
         """Draw an image, its class, and at its right the names of the spaces."""
-        _image(axes, self.pixels[q], 0, top + down - image * 0.6, image * 1.2, 1.2)
+        above = top + down - image * 0.6
+        place_image(axes, self.pixels[q], 0, above, 1.2 * (1 - GAP), image * 1.2)
         axes.text(
             0.6 * (1 - GAP), top + down + image * 0.6 + GAP / 2,
             fitted(self.labels[q] or short(self.images[q]), inches, SMALL),
@@ -167,14 +168,6 @@ class Neighbours(Visualisation):
         return f": it is {noun} {self.same[q]:,}{more} of the data, not counted as a neighbour"
 
 
-def _image(
-    axes: Axes, pixels: Pixels, left: float, top: float, height: float, times: float = 1.0
-) -> None:
-    shown = np.broadcast_to(fractions(pixels), (*pixels.shape[:2], 3))
-    extent = (left, left + times * (1 - GAP), top + height, top)
-    axes.imshow(shown, extent=extent)
-
-
 class _Query(NamedTuple):
     """An image whose neighbours are looked for, and the name of its class, if known."""
 
@@ -204,8 +197,7 @@ def _queries(
         found.append(_Query(sample, folder if folder in dataset.classes else ""))
     if queries:
         held_out = split_of(seen, data, "validation")
-        for given in queries:
-            number = whole("each of queries", given, 0, 2**63)
+        for number in queries:
             if number >= len(held_out):
                 raise DataError(
                     f"{held_out.name}, does not have an image {number:,}: its images are 0 to "
@@ -237,7 +229,7 @@ def neighbours(
     advance: Callable[[int, int], None] = lambda done, images: None,
     note: Callable[[str], None] = lambda remark: None,
 ) -> Neighbours:
-    """Return the images of a data set that are nearest to images, as ``netspec see neighbours``.
+    """Return the images of a data set nearest to images, as ``netspec see neighbours`` does.
 
     Nearest by the Euclidean distance of the activations of a row, and, to compare, by that of the
     pixels that the net sees.  An image of the data with the same pixels as the query is the query
@@ -280,8 +272,9 @@ def neighbours(
     shape = seen.shape_of(row)
     count = whole("count", count, 1, MOST_KEPT)
     batch, workers = whole("batch", batch, 1, 100_000), whole("workers", workers, 0, 1024)
+    numbers = [] if queries is None else wholes("queries", queries, 0, 2**63)
     dataset = split_of(seen, data, split)
-    chosen = _queries(seen, images, queries or (), data, dataset)
+    chosen = _queries(seen, images, numbers, data, dataset)
     samples = [query.sample for query in chosen]
     pixels = np.stack([sample.pixels for sample in samples])
     nearest = Nearest(

@@ -25,7 +25,7 @@ from netspec.data.dataset import Dataset
 from netspec.data.preprocessing import view_of
 from netspec.errors import DataError, require_type
 from netspec.files.reading import reason_of
-from netspec.files.tensors import bytes_of, opened_tensors
+from netspec.files.tensors import Stored, bytes_of, opened_tensors
 from netspec.ir.arguments import choice
 from netspec.ir.shapes import rounded_up
 from netspec.runtime.weights import save_tensors
@@ -63,8 +63,8 @@ class Summary(Protocol):
     """What a pass keeps of the images: in most cases its size does not depend on their number.
 
     Attributes:
-        about: what the summary depends on besides the net and the data, such as the images that
-            others are compared with.  A saved pass continues only if it is equal.
+        about: what the summary depends on in addition to the net and the data, such as the images
+            that others are compared with.  A saved pass continues only if it is equal.
     """
 
     about: bytes = b""
@@ -148,7 +148,7 @@ def stream(
     start, used = (0, 0) if state is None else _resumed(state, key, summary)
     saved = monotonic()
     try:
-        with Stopping() if state is not None else _Unstopped() as stopping:
+        with Stopping() if state is not None else Unstopped() as stopping:
             for images in tests.beginning_with(start) if start < count else ():
                 for fault in images.faults:
                     note(fault)
@@ -168,12 +168,12 @@ def stream(
     tests.faults.require_some(used)
 
 
-class _Unstopped:
+class Unstopped:
     """The counterpart of Stopping for a pass that is not saved: Ctrl-C raises KeyboardInterrupt."""
 
     asked = 0
 
-    def __enter__(self) -> _Unstopped:
+    def __enter__(self) -> Unstopped:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -268,14 +268,23 @@ def save_state(state: Path, key: str, tensors: Mapping[str, Tensor], *counts: in
     save_tensors({**tensors, _COUNTS: torch.tensor(counts)}, state, {_KEY: key})
 
 
-def resumed_state(state: Path, key: str) -> tuple[dict[str, Tensor], list[int]]:
+def resumed_state(
+    state: Path, key: str, new: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], list[int]]:
     """Return the tensors and the counts of unfinished work.
+
+    Args:
+        state: the file.
+        key: the digest of what the work depends on.
+        new: tensors of the same names, types and shapes: those of work that has not begun.
 
     Raises:
         DataError: the file cannot be read, or is of other work.
     """
+    expected = {name: Stored(tensor.dtype, tuple(tensor.shape)) for name, tensor in new.items()}
+    expected[_COUNTS] = Stored(torch.int64, (2,))
     with opened_tensors(state, "a saved pass", "remove it to begin again") as file:
-        if file.notes.get(_KEY) != key:
+        if file.notes.get(_KEY) != key or file.tensors != expected:
             raise DataError(
                 f"{state} is not the state of this pass: the net, its weights, the data, the row "
                 "or an option differ; remove it, or write to another file"
@@ -288,7 +297,7 @@ def _resumed(state: Path, key: str, summary: Summary) -> tuple[int, int]:
     """Take over a saved pass; return the next image and the number of those that were used."""
     if not state.exists():
         return 0, 0
-    tensors, (start, used) = resumed_state(state, key)
+    tensors, (start, used) = resumed_state(state, key, summary.tensors())
     summary.take(tensors)
     return start, used
 

@@ -18,7 +18,7 @@ from netspec.files.finite import first_not_finite
 from netspec.inference.classify import name_of
 from netspec.inference.source import expects_of
 from netspec.inference.subject import Subject, open_subject, require_a_classifier
-from netspec.ir.arguments import whole
+from netspec.ir.arguments import wholes
 from netspec.ir.guess import did_you_mean
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Shape
@@ -244,9 +244,10 @@ def chosen_maps(seen: Seen, label: str, maps: Sequence[int] | None) -> NDArray[n
     """
     if maps is None:
         return np.arange(seen.shape_of(label).channels)
-    if not len(maps):
+    numbers = wholes("maps", maps, 0, 2**31)
+    if not numbers:
         raise ArgumentError("maps must be one number or several, not an empty sequence")
-    return np.array([seen.require_map(label, whole("each of maps", n, 0, 2**31)) for n in maps])
+    return np.array([seen.require_map(label, number) for number in numbers])
 
 
 @dataclass(frozen=True)

@@ -54,13 +54,11 @@ class Vectors:
     """The activations of a row for images of a data set.
 
     Attributes:
-        row: the row or stage.
         numbers: of the images in the data set, increasing, [N] int64.
         labels: numbers of their classes, [N] int64.
         values: the activations, maps flattened, [N, D], of the type of the net.
     """
 
-    row: str
     numbers: Tensor
     labels: Tensor
     values: Tensor
@@ -70,7 +68,6 @@ def vectors_of(
     seen: Seen,
     dataset: Dataset,
     row: str,
-    numbers: Tensor | None = None,
     *,
     batch: int = BATCH,
     workers: int = 0,
@@ -83,17 +80,13 @@ def vectors_of(
     Args:
         seen, dataset, row, batch, workers, state, advance, note: as for
             :func:`netspec.see.streaming.stream`.
-        numbers: of the images to keep, increasing, [N] int64; by default all.  The pass computes
-            the others as well, but does not keep them.
     """
-    kept = torch.arange(len(dataset)) if numbers is None else numbers
-    collected = _Collected(kept, seen.shape_of(row).elements, seen.dtype)
+    collected = Collected(torch.zeros(len(dataset), seen.shape_of(row).elements, dtype=seen.dtype))
     stream(
         seen, dataset, row, collected,
         batch=batch, workers=workers, state=state, advance=advance, note=note,
     )  # fmt: skip
-    used = collected.labels >= 0  # those that could be read
-    return Vectors(row, kept[used], collected.labels[used], collected.values[used])
+    return Vectors(*collected.used())
 
 
 def vectors_of_samples(seen: Seen, row: str, samples: Sequence[Sample]) -> Tensor:
@@ -118,20 +111,32 @@ def vectors_of_samples(seen: Seen, row: str, samples: Sequence[Sample]) -> Tenso
     return torch.cat(parts)
 
 
-class _Collected(Summary):
-    """The activations and labels of chosen images; a label of -1 for one that was not read."""
+class Collected(Summary):
+    """A value of each image of a pass, and its label.
 
-    def __init__(self, kept: Tensor, size: int, dtype: torch.dtype) -> None:
-        self.kept = kept
-        self.about = kept.numpy().tobytes()
-        self.values = torch.zeros(len(kept), size, dtype=dtype)
-        self.labels = torch.full((len(kept),), -1)
+    Args:
+        values: where the values are written, [N, ...]; N is the number of images of the data set.
+        value_of: returns the values of activations [n, D]; by default these themselves.
+        about: what ``value_of`` depends on.
+    """
+
+    def __init__(
+        self,
+        values: Tensor,
+        value_of: Callable[[Tensor], Tensor] = lambda activations: activations,
+        about: bytes = b"",
+    ) -> None:
+        self.values, self._value_of, self.about = values, value_of, about
+        self.labels = torch.full((len(values),), -1)
 
     def add(self, chunk: Chunk) -> None:
-        is_kept = torch.isin(chunk.numbers, self.kept)
-        places = torch.searchsorted(self.kept, chunk.numbers[is_kept])
-        self.values[places] = chunk.activations.flatten(1)[is_kept]
-        self.labels[places] = chunk.labels[is_kept]
+        self.values[chunk.numbers] = self._value_of(chunk.activations.flatten(1))
+        self.labels[chunk.numbers] = chunk.labels
+
+    def used(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return numbers, labels and values of the images that could be read."""
+        is_used = self.labels >= 0
+        return is_used.nonzero()[:, 0], self.labels[is_used], self.values[is_used]
 
     def tensors(self) -> dict[str, Tensor]:
         return {"values": self.values, "labels": self.labels}

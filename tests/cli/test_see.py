@@ -21,7 +21,6 @@ import netspec
 from netspec.cli import main
 from netspec.cli.see import see
 from netspec.files.kinds import PNG, WEIGHTS, kind_of_content
-from netspec.see import autoencoder
 from tests.see.noise import folder_of
 
 DIGIT = Path(__file__).parents[2] / "docs" / "images" / "digit.png"
@@ -67,7 +66,7 @@ def test_a_picture_is_written_and_its_caption_printed(picture: str, tmp_path: Pa
 def test_codes_writes_an_index_and_search_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(autoencoder, "STEPS", 10)
+    monkeypatch.setattr(import_module("netspec.see.codes"), "STEPS", 10)
     folder = tmp_path / "pictures"
     folder.mkdir()
     data, index = folder_of(tmp_path / "noise", 8, 2), folder / "codes.safetensors"
@@ -202,7 +201,7 @@ class Full(io.StringIO):
 def test_a_picture_whose_output_cannot_be_printed_leaves_no_saved_pass(
     picture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(autoencoder, "STEPS", 10)
+    monkeypatch.setattr(import_module("netspec.see.codes"), "STEPS", 10)
     folder = tmp_path / "pictures"
     folder.mkdir()
     data = folder_of(tmp_path / "noise", 8, 2)

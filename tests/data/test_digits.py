@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import pickle
 import sys
 from pathlib import Path
@@ -90,6 +91,18 @@ def test_another_file_of_digits_is_an_error(
     if text is not None:
         (tmp_path / "digits.csv").write_text(text)
     monkeypatch.setattr(digits_module, "FILE", str(tmp_path / "digits.csv"))
+    with pytest.raises(DataError, match="install another version of scikit-learn"):
+        open_data("digits")
+
+
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"1,2\n" * 99)[:-9], b"\x1f\x8b\x08" + b"?" * 40]
+)
+def test_a_damaged_file_of_digits_is_an_error(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "digits.csv.gz").write_bytes(content)
+    monkeypatch.setattr(digits_module, "FILE", str(tmp_path / "digits.csv.gz"))
     with pytest.raises(DataError, match="install another version of scikit-learn"):
         open_data("digits")
 

@@ -16,18 +16,14 @@ from netspec.see.encoder import Encoder, scale_of
 from netspec.see.streaming import Interrupted
 
 
-@pytest.fixture(autouse=True)
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autoencoder, "STEPS", 30)
-
-
 def values(count: int = 150) -> torch.Tensor:
     return torch.randn(count, 12, generator=torch.Generator().manual_seed(1))
 
 
 def trained(seed: int = 0, **options: object) -> Encoder:
     of = values()
-    return trained_encoder(of, *scale_of(of, "F6"), 16, seed=seed, **options)  # type: ignore[arg-type]
+    scaled = scale_of(of, "F6")
+    return trained_encoder(of, *scaled, 16, seed=seed, steps=30, **options)  # type: ignore[arg-type]
 
 
 def tensors_of(encoder: Encoder) -> list[torch.Tensor]:
@@ -86,7 +82,7 @@ def test_a_state_of_another_training_is_refused(tmp_path: Path) -> None:
 def test_the_code_layer_is_binary_and_the_gradient_is_that_of_the_sigmoid() -> None:
     """One step on one image, with the gradient computed by hand."""
     x = torch.randn(1, 5, generator=torch.Generator().manual_seed(2))
-    learner = AutoEncoder(x, 8, 0)
+    learner = AutoEncoder(x, 8, 0, 30)
     first = {name: tensor.double() for name, tensor in learner.tensors().items()}
     learner.step()
 
@@ -108,13 +104,12 @@ def test_the_code_layer_is_binary_and_the_gradient_is_that_of_the_sigmoid() -> N
     torch.testing.assert_close(moment, 0.1 * slope.T @ hidden, rtol=1e-4, atol=1e-8)
 
 
-def test_the_restored_activations_come_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autoencoder, "STEPS", 300)
+def test_the_restored_activations_come_nearer() -> None:
     # four points in noise: a code of 8 bits can name them
     centres = torch.tensor([[1.0, 1, 0, 0], [-1, 1, 0, 0], [0, 0, 1, -1], [0, -1, -1, 1]])
     which = torch.arange(200) % 4
     noisy = centres[which] + 0.05 * torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
-    learner = AutoEncoder(noisy, 8, 0)
+    learner = AutoEncoder(noisy, 8, 0, 300)
     losses = [learner.step() for _ in range(300)]
     assert losses[-1] < losses[0] / 20
     codes = learner.encoder(torch.zeros(4, dtype=torch.float64), 1.0).encode(noisy)

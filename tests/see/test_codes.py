@@ -15,7 +15,7 @@ import torch
 import netspec
 from netspec.data import open_data
 from netspec.errors import DataError
-from netspec.see import autoencoder, codes_figure
+from netspec.see import codes_figure
 from netspec.see.codes import LENGTHS, Codes
 from netspec.see.index import CodeIndex
 from netspec.see.streaming import Interrupted, forget
@@ -26,7 +26,7 @@ from tests.see.noise import folder_of
 
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autoencoder, "STEPS", 20)
+    monkeypatch.setattr(import_module("netspec.see.codes"), "STEPS", 20)
 
 
 @pytest.fixture(scope="module")

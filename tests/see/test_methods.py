@@ -17,7 +17,7 @@ DRAWN = torch.Generator().manual_seed(0)
 
 def vectors(count: int, dtype: torch.dtype = torch.float32) -> Vectors:
     values = torch.randn(count, 10, generator=DRAWN).to(dtype)
-    return Vectors("F6", torch.arange(count), torch.arange(count) % 3, values)
+    return Vectors(torch.arange(count), torch.arange(count) % 3, values)
 
 
 def precision(nearest: np.ndarray, images: Vectors, queries: Vectors) -> float:

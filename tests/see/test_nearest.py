@@ -17,7 +17,7 @@ from netspec.data.dataset import Dataset, Pixels
 from netspec.errors import DataError
 from netspec.see import streaming
 from netspec.see.images import Sample
-from netspec.see.neighbours import Nearest
+from netspec.see.nearest import Nearest
 from netspec.see.streaming import Chunk, Interrupted, stream
 from netspec.see.subject import Seen, open_seen
 from netspec.see.vectors import vectors_of_samples

@@ -13,6 +13,8 @@ import torch
 import netspec
 from netspec.data.dataset import Example, Pixels
 from netspec.errors import DataError
+from netspec.files.tensors import opened_tensors
+from netspec.runtime.weights import save_tensors
 from netspec.see import streaming
 from netspec.see.streaming import CHUNK, Interrupted, forget, part_of, split_of, stream
 from netspec.see.strongest import Strongest
@@ -212,6 +214,33 @@ def test_the_state_of_another_pass_is_refused(
     with pytest.raises(DataError, match=r"a\.pass is not the state of this pass: .*; remove it"):
         other(seen, state)
     assert state.read_bytes() == before
+
+
+def without(tensors: dict[str, torch.Tensor]) -> None:
+    del tensors["values"]
+
+
+def wider(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["values"] = torch.zeros(5, 9, dtype=torch.float64)
+
+
+def of_another_type(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["counts"] = tensors["counts"].float()
+
+
+@pytest.mark.parametrize("change", [without, wider, of_another_type])
+def test_a_state_with_other_tensors_is_refused(
+    change: Callable[[dict[str, torch.Tensor]], None], seen: Seen, tmp_path: Path
+) -> None:
+    state = tmp_path / "a.pass"
+    passed(seen, data(), state=state)
+    with opened_tensors(state) as file:
+        notes, tensors = file.notes, file.read()
+    notes.pop("sha256")
+    change(tensors)
+    save_tensors(tensors, state, notes)
+    with pytest.raises(DataError, match=r"a\.pass is not the state of this pass: .*; remove it"):
+        passed(seen, data(), state=state)
 
 
 def test_a_damaged_state_is_refused(seen: Seen, tmp_path: Path) -> None:

@@ -112,6 +112,20 @@ def test_a_row_is_a_string(picture: str, rows: dict[str, object]) -> None:
         getattr(netspec.see, picture)("lenet5", np.zeros((32, 32), np.uint8), **rows)
 
 
+@pytest.mark.parametrize(
+    ("picture", "argument"),
+    [("activations", "maps"), ("top9", "maps"), ("evolution", "epochs"), ("neighbours", "queries")],
+)
+def test_numbers_are_a_sequence_of_integers(picture: str, argument: str, run: Path) -> None:
+    show = getattr(netspec.see, picture)
+    images = (np.zeros((8, 8), np.uint8),) if picture == "activations" else ()
+    with pytest.raises(TypeError, match=f"^{argument} must be a sequence of integers, not an obj"):
+        show(run, *images, **{argument: 3})
+    with pytest.raises(TypeError, match=f"^each of {argument} must be an integer from 0 to"):
+        show(run, *images, **{argument: "12"})
+    assert show(run, *images, **{argument: np.array([0, 1])})
+
+
 def test_weights_that_are_not_finite_are_named() -> None:
     model = corner_net()
     with torch.no_grad():

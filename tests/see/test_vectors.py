@@ -10,8 +10,9 @@ import torch
 import netspec
 from netspec.errors import DataError
 from netspec.see.images import Sample
+from netspec.see.streaming import stream
 from netspec.see.subject import Seen, open_seen
-from netspec.see.vectors import features_row, vectors_of, vectors_of_samples
+from netspec.see.vectors import Collected, features_row, vectors_of, vectors_of_samples
 from tests.see.test_streaming import CHUNK, SPEC, data
 
 
@@ -80,14 +81,25 @@ def test_the_vectors_of_single_images_are_those_of_a_pass(seen: Seen) -> None:
     assert torch.equal(vectors_of_samples(seen, "C2", samples[:3]), found[:3])
 
 
-def test_chosen_images_are_kept_and_others_are_not(seen: Seen, tmp_path: Path) -> None:
-    everything, chosen = vectors_of(seen, data(), "F3"), torch.tensor([0, 3, 17, 70])
-    some = vectors_of(seen, data(), "F3", chosen, batch=16, state=tmp_path / "a.pass")
-    assert some.numbers.tolist() == [0, 17, 70]  # 3 is corrupt
-    places = torch.isin(everything.numbers, chosen)
-    assert torch.equal(some.values, everything.values[places])
-    assert torch.equal(some.labels, everything.labels[places])
-    again = vectors_of(seen, data(), "F3", chosen, state=tmp_path / "a.pass")
-    assert torch.equal(again.values, some.values)
+def test_a_saved_pass_gives_the_same_vectors(seen: Seen, tmp_path: Path) -> None:
+    plain, state = vectors_of(seen, data(), "F3"), tmp_path / "a.pass"
+    for _ in range(2):
+        again = vectors_of(seen, data(), "F3", batch=16, state=state)
+        for name in ("numbers", "labels", "values"):
+            assert torch.equal(getattr(again, name), getattr(plain, name))
+
+
+def test_values_of_activations_are_kept_and_a_pass_of_other_values_is_refused(
+    seen: Seen, tmp_path: Path
+) -> None:
+    def sums(about: bytes) -> Collected:
+        return Collected(torch.zeros(75), lambda activations: activations.sum(1), about)
+
+    collected, vectors = sums(b"sum"), vectors_of(seen, data(), "F3")
+    stream(seen, data(), "F3", collected, state=tmp_path / "a.pass")
+    numbers, labels, values = collected.used()
+    assert torch.equal(numbers, vectors.numbers)
+    assert torch.equal(labels, vectors.labels)
+    torch.testing.assert_close(values, vectors.values.sum(1))
     with pytest.raises(DataError, match="is not the state of this pass"):
-        vectors_of(seen, data(), "F3", chosen + 1, state=tmp_path / "a.pass")
+        stream(seen, data(), "F3", sums(b"other"), state=tmp_path / "a.pass")
