@@ -23,7 +23,7 @@ from netspec.cli.common import (
     styled,
     texts_of,
 )
-from netspec.cli.outputs import force_option, guard, output_option
+from netspec.cli.outputs import force_option, guard, output_option, require_folder
 from netspec.files.kinds import PNG, SVG
 from netspec.files.writing import write_named
 from netspec.net import load
@@ -49,10 +49,11 @@ def _batches(context: click.Context, parameter: click.Parameter, text: str) -> t
 
 
 def _image(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None and _form(path) not in FORMS:
+    if path is None:
+        return None
+    if _form(path) not in FORMS:
         raise click.BadParameter(f"{path} must end in {' or '.join(f'.{form}' for form in FORMS)}")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {path.parent}")
+    require_folder(path)
     return path
 
 

@@ -30,6 +30,12 @@ def output_option(*flags: str, **attributes: Any) -> Callable[[Command], Command
     return click.option(*flags, cls=Output, type=kind, **attributes)
 
 
+def require_folder(path: Path) -> None:
+    """Raise BadParameter if the folder of a file to write does not exist."""
+    if not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}")
+
+
 def force_option(command: Command) -> Command:
     """Add ``--force``: replace a file of another kind."""
     return click.option(

@@ -13,7 +13,7 @@ from netspec.cli.common import (
     reports_errors,
     set_option,
 )
-from netspec.cli.outputs import force_option, guard, output_option
+from netspec.cli.outputs import force_option, guard, output_option, require_folder
 from netspec.files.kinds import REPORT
 
 
@@ -33,8 +33,7 @@ def _names(
 
 
 def _place(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
-    if not path.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {path.parent}")
+    require_folder(path)
     return path
 
 

@@ -22,7 +22,7 @@ def laid_out(net: Net) -> Html:
     """Return the drawing of a net as SVG, or the graph that a browser draws.
 
     Raises:
-        DataError: The net is too large to be drawn, or Graphviz fails.
+        DataError: The net is too large to be drawn.
     """
     if len(net.graph) > MOST:
         raise DataError(
@@ -31,7 +31,7 @@ def laid_out(net: Net) -> Html:
         )
     try:
         drawing = rendered(net, "svg").decode()
-    except DataError:  # the program is missing, or it does not work
+    except DataError:  # the program is missing or fails: the browser's Graphviz does not need it
         waiting = element("p", "Your browser draws the graph, if scripts are allowed.")
         return joined([waiting, data_block(str(digraph(net).source), SOURCE)])
     # without the XML declaration and comments, which HTML does not have

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from netspec.ir.words import counted
 from netspec.net import Net
 
 ROUNDS = 20
@@ -19,12 +20,12 @@ class Step:
     Attributes:
         kernel: Name of its implementation.
         seconds: Median of its times, for a batch of one image.
-        stages: The stages of the spec that it computes.
+        stages: The stages of the spec that it computes, in the order of the spec.
     """
 
     kernel: str
     seconds: float
-    stages: frozenset[str]
+    stages: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,12 @@ class Measured:
     Attributes:
         steps: In the order of the plan.
         machine: The processor and its number of threads.
+        others: The share of the processors that other processes used; None if it is not known.
     """
 
     steps: tuple[Step, ...]
     machine: str
+    others: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -46,8 +49,15 @@ class Measured:
 
     @property
     def described(self) -> str:
-        """How the times were measured, in a sentence."""
-        return f"Times are medians of {ROUNDS} runs with one image on {self.machine}."
+        """How the times were measured, and a warning if other processes disturbed them."""
+        from netspec.timing.verdict import NOTICED
+
+        measured = (
+            f"Times are medians of {counted(ROUNDS, 'run')} with one image on {self.machine}."
+        )
+        if self.others is None or self.others <= NOTICED:
+            return measured
+        return f"{measured} Other processes used {self.others:.0%} of the processors meanwhile."
 
     def by_stage(self) -> Mapping[str, Step]:
         """Return the step of each stage of the spec; a step can be that of several stages."""
@@ -56,15 +66,11 @@ class Measured:
     def seconds_of(self, net: Net, label: str) -> float:
         """Return the time of a row.
 
-        A step that computes stages of several rows counts in the first of these rows.
+        A step that computes stages of several rows counts in the last of these rows, as in
+        ``netspec trace``.
         """
         stages = set(net.graph.rows[label].stages)
-        order = {stage.name: place for place, stage in enumerate(net.graph.stages())}
-        return sum(
-            step.seconds
-            for step in self.steps
-            if step.stages and min(step.stages, key=order.__getitem__) in stages
-        )
+        return sum(step.seconds for step in self.steps if step.stages and step.stages[-1] in stages)
 
 
 def measure(net: Net) -> Measured:
@@ -86,9 +92,13 @@ def measure(net: Net) -> Measured:
     graph, lowered = net.graph, model.lowered
     lineage = Lineage(graph, lowered.graph)
     steps = tuple(
-        Step(step.implementation, timed.median, lineage.parts_of(step.stage))
+        Step(
+            step.implementation,
+            timed.median,
+            lineage.in_order(lineage.parts_of(step.stage)),
+        )
         for step, timed in zip(lowered.plan.steps, profile.steps, strict=True)
     )
     about = machine()
-    threads = f"{about['threads']} thread{'s' if about['threads'] != 1 else ''}"
-    return Measured(steps, f"{about['cpu']}, {threads}")
+    described = f"{about['cpu']}, {counted(about['threads'], 'thread')}"
+    return Measured(steps, described, profile.others)

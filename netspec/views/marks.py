@@ -82,7 +82,7 @@ class Picture:
 
 
 def width_of(text: str, size: float) -> float:
-    """Return an upper bound of the width of a text in points."""
+    """Return the width of a text in points, estimated by its number of characters."""
     return CHARACTER * size * len(text)
 
 

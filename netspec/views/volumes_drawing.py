@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from math import sqrt
 
+from netspec.errors import DataError
 from netspec.files.kinds import PDF, PNG, SVG
 from netspec.ir.columns import column_count
 from netspec.ir.words import counted
@@ -29,6 +30,8 @@ from netspec.views.volumes_layout import (
 
 FORMS = {"svg": SVG, "png": PNG, "pdf": PDF}
 
+MOST = 500
+"""Volumes that are laid out within seconds; one that is split counts once per column."""
 LARGE = 14.0
 """Size of the name of the net in points."""
 NARROW = 100
@@ -47,7 +50,7 @@ class Volumes(BaseDrawing):
 
     Raises:
         SpecError: The net has symbols.
-        DataError: The rows of the net are not a chain.
+        DataError: The rows of the net are not a chain, or the net is too large.
     """
 
     forms = FORMS
@@ -72,8 +75,15 @@ class Volumes(BaseDrawing):
 
 def picture(net: Net) -> Picture:
     """Return the drawing of a net's volumes; raise the errors of :class:`Volumes`."""
+    drawn = volumes(net)
+    count = sum(volume.columns for volume in drawn)
+    if count > MOST:
+        raise DataError(
+            f"{net.name} is too large to be drawn as volumes: it has {count:,}, and at most "
+            f"{MOST:,} are laid out within seconds\n  draw its graph: leave out --style volumes"
+        )
     title = list(_title(net))
-    placed = strips(volumes(net), title[-1].at[1] + 1.5 * LINE_HEIGHT)
+    placed = strips(drawn, title[-1].at[1] + 1.5 * LINE_HEIGHT)
     groups = [Group(kind="title", title=net.name, marks=tuple(title))]
     for number, strip in enumerate(placed):
         groups += _marks(strip, is_first=number == 0)

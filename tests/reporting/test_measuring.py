@@ -10,13 +10,13 @@ from netspec.reporting.measuring import Measured, Step
 def test_a_step_counts_once_in_the_times_of_rows() -> None:
     net = netspec.load("lenet5")
     names = {row.label: net.graph.rows[row.label].stages for row in net.rows}
-    shared = frozenset({*names["C1"], *names["S2"]})
+    shared = (*names["C1"], *names["S2"])
     measured = Measured(
-        (Step("onednn", 0.5, shared), Step("plain", 0.25, frozenset(names["C3"]))), "a CPU"
+        (Step("onednn", 0.5, shared), Step("plain", 0.25, tuple(names["C3"]))), "a CPU"
     )
     times = {label: measured.seconds_of(net, label) for label in names}
-    assert times["C1"] == 0.5
-    assert times["S2"] == 0
+    assert times["C1"] == 0
+    assert times["S2"] == 0.5
     assert sum(times.values()) == measured.seconds == 0.75
 
 
@@ -25,7 +25,13 @@ def test_measured_times_are_in_the_graph_and_in_the_costs(monkeypatch: pytest.Mo
     made = netspec.report("lenet5", sections=["graph", "costs"], measure=True)
     assert '["computed by","' in made.html
     assert "ms per image" in made.html
-    assert "Times are medians of 1 runs with one image on " in made.html
+    assert "Times are medians of 1 run with one image on " in made.html
+
+
+def test_times_of_a_busy_machine_are_doubted() -> None:
+    assert "Other processes used 72% of the processors" in Measured((), "a CPU", 0.72).described
+    for share in (0.05, None):
+        assert "processes" not in Measured((), "a CPU", share).described
 
 
 def test_a_net_with_symbols_is_not_measured() -> None:

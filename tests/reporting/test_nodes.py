@@ -60,7 +60,7 @@ def test_the_facts_of_a_node_are_those_of_its_stages() -> None:
 def test_times_are_those_of_the_steps_and_shared_ones_say_so() -> None:
     net = netspec.load("lenet5")
     first, second, *_ = (s.name for s in net.graph.stages() if net.graph.operands(s.name))
-    steps = (Step("onednn", 0.002, frozenset({first, second})),)
+    steps = (Step("onednn", 0.002, (first, second)),)
     facts = dict(read(net, Measured(steps, "a CPU"))["nodes"][first]["facts"])
     assert facts["computed by"] == "onednn"
     assert facts["time"] == f"2.000 ms, shared with {second}"

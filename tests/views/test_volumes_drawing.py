@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import example, given
 
-from netspec import Net, loads
+from netspec import DataError, Net, loads
 from netspec.ir.columns import exchanging
 from netspec.views.marks import Group, Line, Text, width_of
 from netspec.views.volumes import volumes
-from netspec.views.volumes_drawing import Volumes
+from netspec.views.volumes_drawing import MOST, Volumes
 from netspec.views.volumes_layout import PAGE
 from tests.helpers import load_rows, loaded
 from tests.views.chains import chains
@@ -178,6 +178,18 @@ def test_the_svg_has_a_group_per_volume_and_says_what_it_is() -> None:
     ]
     assert len(found) == 1 + 2 * 7 + 1
     assert found[1].findtext(f"{SVG}title") == "C1: 55x55x48 on each of 2 columns"
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        ("\n".join(f"c{n}: conv 1x1, 6" for n in range(500)), 501),
+        ("columns 100\n" + "\n".join(f"c{n}: conv 1x1, 100" for n in range(6)) + "\nf: fc 2", 602),
+    ],
+)
+def test_a_net_that_is_too_large_is_not_laid_out(rows: str, count: int) -> None:
+    with pytest.raises(DataError, match=f"it has {count}, and at most {MOST} are laid out"):
+        Volumes(load_rows(rows))
 
 
 def test_hostile_titles_are_text() -> None:

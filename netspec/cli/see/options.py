@@ -21,7 +21,7 @@ from netspec.cli.common import (
     set_option,
 )
 from netspec.cli.expecting import expects_options
-from netspec.cli.outputs import force_option, guard, output_option
+from netspec.cli.outputs import force_option, guard, output_option, require_folder
 from netspec.language.diagnostics import printable
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def _place(context: click.Context, parameter: click.Parameter, path: Path | None
         form_of(path)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-    if not path.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {path.parent}")
+    require_folder(path)
     return path
 
 
