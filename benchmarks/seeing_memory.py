@@ -3,7 +3,8 @@
     python benchmarks/seeing_memory.py [--images N ...]
 
 For each number, a new process compares ten random images with N generated ones, by F6 of lenet5 and
-by pixels.  Printed are the peak of its memory, and the slope: bytes per image more.
+by pixels.  It prints the peak of its memory, and the slope: the bytes that one more image
+needs.
 
 By calculation the slope is about 11 bytes: the loader has the number of each image, 8 bytes, and an
 array and a tuple for each batch of 64.  On 2026-11-30, 8,000 images needed 294.8 MiB and 128,000
