@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.gpu.cache import carry
-from benchmarks.gpu.journal import END, FOLDER, Journal
+from benchmarks.gpu.journal import END, FOLDER, DamagedJournal, Journal
 from benchmarks.gpu.plan import stages
 from benchmarks.gpu.processes import Ended, Start, end_leftovers, interruptible, run
 from benchmarks.gpu.runner import finished
@@ -44,13 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="where compiled code is kept between calls",
     )
     options = parser.parse_args(arguments)
+    if options.folder.exists() and not options.folder.is_dir():
+        parser.error(f"{options.folder} is not a folder: name one in which results are appended")
     journal, every = Journal(options.folder.resolve()), stages()
+    try:
+        done = finished(journal)
+    except DamagedJournal as error:
+        parser.error(f"{error}; name another folder")
     known = [stage.name for stage in every]
     for name in options.only or ():
         if name not in known:
             parser.error(f"there is no stage {name!r}: the stages are {', '.join(known)}")
     if options.list:
-        done = finished(journal)
         for stage in every:
             state = "done" if stage.name in done else ""
             print(f"{stage.name:<24}{stage.usual:4.0f} s, at most {stage.limit:3.0f} s  {state}")

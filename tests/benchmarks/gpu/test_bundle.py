@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu import bundle
+from benchmarks.gpu import bundle, collect
 from benchmarks.gpu.__main__ import environment, main
 from benchmarks.gpu.plan import stages
 from tests.benchmarks.gpu.test_main import have_ended
@@ -72,6 +72,22 @@ def test_stages_get_its_wheel_and_its_kernels(
     assert str(wheel) in variables["PYTHONPATH"].split(os.pathsep)
     placed = Path(variables["TRITON_CACHE_DIR"]) / "KEY"
     assert str(placed / "a.cubin") in (placed / "__grp__a.json").read_text(encoding="utf-8")
+
+
+def test_a_folder_without_a_journal_of_a_run_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results.jsonl").write_text('{"loss": 1}\n', encoding="utf-8")
+    for folder, said in {
+        tmp_path: "has a line that is not of a run",
+        tmp_path / "results.jsonl": "is not a folder",
+    }.items():
+        with pytest.raises(SystemExit) as refused:
+            main([str(folder)])
+        assert refused.value.code == 2
+        assert said in capsys.readouterr().err
+    assert collect.main([str(tmp_path)], tmp_path / "results") == 1
+    assert "has a line that is not of a run" in capsys.readouterr().err
 
 
 def test_an_unknown_stage_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
