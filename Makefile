@@ -6,7 +6,7 @@
 # make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
 # make gate      tests of compiled kernels with the Triton and the PyTorch of GATE, in build/gate
 # make gpu-bundle  a folder with all that make gpu needs on a machine with a GPU and no network
-# make gpu       checks and benchmarks on an NVIDIA GPU, in stages; OUT=folder BUDGET=seconds
+# make gpu       checks and benchmarks on an NVIDIA GPU, in stages; OUT=folder BUDGET=seconds STAGE=names
 # make test-gpu  the tests that need a GPU, and those of the kernels, on a GPU
 # GPU=yes        after any of these: PyTorch with CUDA on a machine where nvidia-smi is not found
 # make lint      style and types

@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     parser.add_argument("--dtype", choices=AGAINST, default=list(AGAINST), **several)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args(arguments)
+    if options.rounds < 1:
+        parser.error("--rounds must be 1 or more")
 
     from netspec.timing.measure import bench
     from netspec.views.bench import as_lines

@@ -97,7 +97,7 @@ def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
 
 
 FLOORS_CHANGED = """\
-Floors are missing where the results are older than their definition; they have not been measured.
+A missing floor (–) was not measured again after the definition of the floor changed.
 """
 
 

@@ -84,7 +84,7 @@ def shares(net: str, kernels: Figures) -> Iterator[Point]:
 def ratios(stages: Figures) -> Iterator[Point]:
     """Yield the times of peers divided by netspec's, for each timed net; a plan that was measured
     has a line of its own."""
-    from benchmarks.gpu.page import cases  # it draws the names of plots from here
+    from benchmarks.gpu.page import cases  # at the top it would be a circle: it imports plots
 
     for case in cases(stages):
         times = {

@@ -17,9 +17,9 @@ import triton
 import netspec
 
 
-def everything() -> list[str]:
-    """The names of all modules, each imported; those of packages that are missing are left out."""
-    names = []
+def everything() -> tuple[list[str], list[str]]:
+    """Import all modules; return their names, and the names of packages that some of them lack."""
+    names, missing = [], set()
     for module in pkgutil.walk_packages(netspec.__path__, "netspec."):
         if not module.name.endswith(".__main__"):
             try:
@@ -27,13 +27,17 @@ def everything() -> list[str]:
             except ModuleNotFoundError as error:
                 if (error.name or "netspec").startswith("netspec"):
                     raise
+                missing.add(str(error.name))
             else:
                 names.append(module.name)
-    return names
+    return names, sorted(missing)
 
 
 if __name__ == "__main__":
+    names, missing = everything()
     print(
-        f"{len(everything())} modules, Python {sys.version.split()[0]}, torch {torch.__version__}, "
+        f"{len(names)} modules, Python {sys.version.split()[0]}, torch {torch.__version__}, "
         f"triton {triton.__version__}, numpy {np.__version__}"
     )
+    if missing:
+        print(f"modules that need these packages were not imported: {', '.join(missing)}")

@@ -9,19 +9,17 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from benchmarks.gpu.cache import carry
-from benchmarks.gpu.journal import END, FOLDER, Journal
+from benchmarks.gpu.journal import END, FOLDER, DamagedJournal, Journal
 from benchmarks.gpu.plan import stages
-from benchmarks.gpu.processes import Ended, Start, end_leftovers, run
+from benchmarks.gpu.processes import Ended, Start, end_leftovers, interruptible, run
 from benchmarks.gpu.runner import finished
 from benchmarks.gpu.runner import run as run_all
 
@@ -46,20 +44,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="where compiled code is kept between calls",
     )
     options = parser.parse_args(arguments)
+    if options.folder.exists() and not options.folder.is_dir():
+        parser.error(f"{options.folder} is not a folder: name one in which results are appended")
     journal, every = Journal(options.folder.resolve()), stages()
+    try:
+        done = finished(journal)
+    except DamagedJournal as error:
+        parser.error(f"{error}; name another folder")
     known = [stage.name for stage in every]
     for name in options.only or ():
         if name not in known:
             parser.error(f"there is no stage {name!r}: the stages are {', '.join(known)}")
     if options.list:
-        done = finished(journal)
         for stage in every:
             state = "done" if stage.name in done else ""
             print(f"{stage.name:<24}{stage.usual:4.0f} s, at most {stage.limit:3.0f} s  {state}")
         return 0
     chosen = [stage for stage in every if not options.only or stage.name in options.only]
     try:
-        with alone(journal.folder):
+        with interruptible(), alone(journal.folder):
             end_leftovers(FOLDER, str(journal.folder))
             start = starter(journal, environment(options.work))
             return run_all(chosen, journal, options.budget, start, python=sys.executable)
@@ -73,35 +76,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Allow one run for a folder, and let a signal that ends it end its stages too.
+    """Allow one run for a folder.
 
     Raises:
         BlockingIOError: another process runs stages for this folder.
-        KeyboardInterrupt: after SIGINT, SIGTERM or SIGHUP.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    signals = [one for one in every if signal.getsignal(one) != signal.SIG_IGN]  # as under nohup
-
-    def interrupt(number: int, frame: Any) -> None:
-        for one in signals:  # the stage is being killed: a second signal must not stop that
-            signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    handlers = {one: signal.signal(one, interrupt) for one in signals}
     lock = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if isinstance(error, BlockingIOError):
-                raise
-            # The file system does not have locks.
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass  # the file system does not have locks
         yield
     finally:
         os.close(lock)
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
 
 
 def starter(journal: Journal, variables: Mapping[str, str]) -> Start:

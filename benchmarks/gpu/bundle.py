@@ -22,12 +22,14 @@ from pathlib import Path
 from benchmarks.gpu.__main__ import environment
 from benchmarks.gpu.cache import carry
 from benchmarks.gpu.journal import FOLDER, STAGE, Journal
-from benchmarks.gpu.processes import run, several
+from benchmarks.gpu.processes import interruptible, run, several
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("benchmarks", "grammars", "kernels", "netspec", "specs")
 BUILD = ROOT / "build" / "gpu-kernels"
 CAPABILITY = "90"
+MADE = "made.json"
+"""The versions with which a bundle was made, by which a folder is known to be a bundle."""
 HOURS = 3600.0
 
 
@@ -38,16 +40,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", type=int, help="compile only this part of the kernels: 1 of N")
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
-    if folder.exists():
-        shutil.rmtree(folder)
+    if folder.exists() and not (folder / MADE).exists():
+        parser.error(f"{folder} exists and is not a bundle: it is not replaced; name a new folder")
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    try:
+        with interruptible():
+            count = make(unfinished, options.processes, options.parts or 0)
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.rename(folder)
+    except KeyboardInterrupt:
+        print("interrupted: kernels that are compiled are kept for the next call", file=sys.stderr)
+        return 130
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{folder}: {count} compiled kernels, {size / 1e6:.0f} MB")
+    return 0
+
+
+def make(folder: Path, processes: int, parts: int) -> int:
+    """Make a bundle in a new folder; return the number of its compiled kernels."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a call that was killed
     copy(folder)
     wheel(folder)
     sys.path.append(str(next(folder.glob("lark-*.whl"))))
     prepare(folder)
-    count = compile_kernels(folder, options.processes, options.parts or 0)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"{folder}: {count} compiled kernels, {size / 1e6:.0f} MB")
-    return 0
+    return compile_kernels(folder, processes, parts)
 
 
 def copy(folder: Path) -> None:
@@ -106,7 +124,7 @@ def compile_kernels(folder: Path, processes: int, parts: int) -> int:
     count = carry(keys, cache, folder / "kernels.cache")
     versions = {name: metadata.version(name) for name in ("torch", "triton")}
     made = {"python": platform.python_version(), **versions, "capability": CAPABILITY}
-    (folder / "made.json").write_text(json.dumps(made), encoding="utf-8")
+    (folder / MADE).write_text(json.dumps(made), encoding="utf-8")
     shutil.rmtree(work)
     return count
 

@@ -22,7 +22,6 @@ from netspec.backends.cuda.implementation import CudaImplementation, Target
 from netspec.ir.operator import WindowOperator
 from netspec.kernels.conv import implicit, packed
 from netspec.kernels.conv.configurations import Configuration
-from netspec.kernels.shipped import FAMILIES
 from netspec.lowering.implementation import Problem, problem_of
 from netspec.lowering.lowered import lowered
 
@@ -262,6 +261,3 @@ def _kernel(one: Problem) -> str:
     if packed.fits(windows):
         return "packed"
     return "pointwise" if windows.is_pointwise else "implicit"
-
-
-assert ROWS.keys() == FAMILIES.keys(), ROWS.keys() ^ FAMILIES.keys()

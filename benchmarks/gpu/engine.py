@@ -147,7 +147,7 @@ def serve(
                 say(figures)
             elif run is not None:
                 say({"seconds": run()})
-        except Exception as error:
+        except Exception as error:  # whatever an engine raises is its answer
             text = (str(error).strip() or "no message").splitlines()[0]
             say({"error": f"{type(error).__name__}: {text}"[:200]})
 

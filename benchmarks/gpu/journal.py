@@ -34,6 +34,10 @@ TRIES = 2
 Line = dict[str, Any]
 
 
+class DamagedJournal(ValueError):
+    """A file that is not a journal, or was changed by hand."""
+
+
 class Journal:
     """The journal in an output folder."""
 
@@ -55,7 +59,11 @@ class Journal:
             os.close(file)
 
     def lines(self, stage: str | None = None, kind: str | None = None) -> list[Line]:
-        """Return the lines of a stage and a kind, by default all; incomplete ones are skipped."""
+        """Return the lines of a stage and a kind, by default all; incomplete ones are skipped.
+
+        Raises:
+            DamagedJournal: a complete line was not written by :meth:`add`.
+        """
         if not self.path.exists():
             return []
         lines = []
@@ -64,6 +72,8 @@ class Journal:
                 line = json.loads(text)
             except ValueError:
                 continue  # the machine went away while it was written
+            if not isinstance(line, dict) or not {"kind", "stage", "at"} <= line.keys():
+                raise DamagedJournal(f"{self.path} has a line that is not of a run: {text[:60]}")
             if stage in (None, line["stage"]) and kind in (None, line["kind"]):
                 lines.append(line)
         return lines

@@ -1,4 +1,4 @@
-"""Run a process with a limit, and end everything that it started."""
+"""Run processes with a limit, and end everything that they started."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,16 +78,17 @@ def kill(process: subprocess.Popen[Any], mark: str) -> None:
     """Kill a process, its group, and all processes whose environment has the mark."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    for number in marked(mark):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(number, signal.SIGKILL)
+    kill_marked(mark)
     with suppress(subprocess.TimeoutExpired):
         process.wait(GRACE)
 
 
-def marked(mark: str) -> list[int]:
-    """Return the numbers of the processes whose environment has a mark."""
-    return [number for number, own in environments() if mark in own.get(MARK, "")]
+def kill_marked(mark: str) -> None:
+    """Kill all processes whose environment has the mark."""
+    for number, own in environments():
+        if mark in own.get(MARK, ""):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(number, signal.SIGKILL)
 
 
 def end_leftovers(name: str, value: str) -> None:
@@ -116,7 +117,8 @@ def several(
     """Run commands with their variables, some at once, each with a limit.
 
     No command is started after ``limit`` seconds, and then all of them have ended: a command that
-    starts late gets what is left.
+    starts late gets what is left.  After an error or :func:`interruptible`'s signal, all that were
+    started are killed.
     """
     end = time.monotonic() + limit
 
@@ -125,4 +127,32 @@ def several(
         return start(command, left, variables) if left > 0 else Ended(None, 0.0)
 
     with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda item: one(*item), commands))
+        running = [pool.submit(one, *command) for command in commands]
+        try:
+            return [future.result() for future in running]
+        finally:
+            for future in running:
+                future.cancel()
+            # The threads wait for their processes until the limit.  Repeated, because a thread may
+            # be about to start a process.
+            while wait(running, timeout=0.1).not_done:
+                kill_marked(f"/{os.getpid()}.")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt after SIGINT, SIGTERM or SIGHUP, so that processes are ended."""
+    every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = [one for one in every if signal.getsignal(one) != signal.SIG_IGN]  # as under nohup
+
+    def interrupt(number: int, frame: Any) -> None:
+        for one in signals:  # processes are being killed: a second signal must not stop that
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    handlers = {one: signal.signal(one, interrupt) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in handlers.items():
+            signal.signal(one, handler)

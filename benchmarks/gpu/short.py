@@ -17,7 +17,6 @@ from netspec.lowering.choices import Outcomes
 from netspec.lowering.implementation import Implementation, Problem
 
 WAYS = 4
-MEASURED_ONLY = ("tiled", "persistent")
 
 Note = Callable[[Problem, Outcomes], None]
 
@@ -60,9 +59,9 @@ def shortened(
             if known is not None and known != chosen:
                 # First kernels that only a measurement can choose, then tiles of other kernels
                 # than the chosen one, then its other tiles.
-                is_chosen_alone = known.kernel not in MEASURED_ONLY
+                can_be_chosen = known.kernel not in configurations.BY_DESCRIPTOR
                 is_same = known.kernel == chosen.kernel
                 estimate = tiles.estimate(product, known.tile)
-                ranks[one.name] = is_chosen_alone, is_same, estimate
+                ranks[one.name] = can_be_chosen, is_same, estimate
         tiled = sorted((one for one in tiled if one.name in ranks), key=lambda x: ranks[x.name])
     return [*named, *tiled][:ways]

@@ -87,7 +87,7 @@ def warm(capability: int, part: int = 0, parts: int = 1) -> dict[str, Any]:
                     error = _layer(task)
                 case _:
                     error = _net(*task)
-        except Exception as problem:
+        except Exception as problem:  # whatever a compiler raises: the other tasks are compiled
             error = f"{type(problem).__name__}: {problem}".splitlines()[0][:200]
         if error:
             failed.append(f"{task}: {error}")

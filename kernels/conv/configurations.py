@@ -30,6 +30,9 @@ KERNELS: dict[str, ModuleType] = {
 }
 """The modules of the forward kernels by name; each has a function ``launches``."""
 
+BY_DESCRIPTOR = ("persistent", "tiled")
+"""The kernels that move their operands by tensor descriptors; only a measurement chooses them."""
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -48,7 +51,7 @@ class Configuration:
 
     def fits(self, x: Tensor, w: Tensor, y: Tensor) -> bool:
         """Return True if the kernel can run with the layout of these operands."""
-        return self.kernel not in ("persistent", "tiled") or persistent.fits(x, w, y)
+        return self.kernel not in BY_DESCRIPTOR or persistent.fits(x, w, y)
 
 
 def candidates(

@@ -12,7 +12,7 @@ There are at most as many programs as multiprocessors.
 The product is computed as w x^T, with filters as rows: then the tensor cores read both operands
 from shared memory.
 
-It has not run on a GPU.  So it is only a candidate of measurements, never a choice without one.
+This kernel has not run on a GPU.  It is used only where a measurement found it to be the fastest.
 """
 
 from __future__ import annotations

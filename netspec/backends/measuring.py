@@ -1,8 +1,9 @@
-"""Time candidates in turns; a candidate that fails is omitted, and costs no other one."""
+"""Time candidates in turns; if one fails, its reason is kept and the others are timed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import median
 
 from netspec.lowering.choices import Outcomes
@@ -46,11 +47,11 @@ def in_turns(
         samples[name].append(runs[name]())
 
     for name in candidates:
-        attempt(name, lambda name=name: prepare(name))  # type: ignore[misc]
+        attempt(name, partial(prepare, name))
     samples: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name in list(runs):
-            attempt(name, lambda name=name: sample(name))  # type: ignore[misc]
+            attempt(name, partial(sample, name))
     return {
         name: failures[name] if name in failures else median(samples[name]) for name in candidates
     }

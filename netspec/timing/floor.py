@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
@@ -48,14 +47,3 @@ def floor(case: Case, rates: Rates) -> dict[str, Any]:
     """Return the floor of a case, see :func:`of_net`."""
     backend = backend_of(case.device)
     return of_net(lowered(case.net.graph, backend, dtype=case.type, batch=case.batch), rates)
-
-
-def beaten(case: Mapping[str, Any]) -> list[str]:
-    """Return the engines of a result whose median is shorter than its floor: there must be none.
-
-    Results from before the floor had a cache are skipped, because their floors were estimates.
-    """
-    if "cache_mb" not in case["floor"]:
-        return []
-    timed = {entry["name"]: entry["median_ms"] for entry in case["engines"]}
-    return [name for name, time in timed.items() if time is not None and time < case["floor"]["ms"]]

@@ -126,15 +126,15 @@ def measured(
         if call is not None:
             turns[engine.name] = Turn(call, timer, case.torch_device)
     known = yardsticks(case.type, case.torch_device)
-    quiet = quietest(turns, known, timer, rounds, lambda: advance(f"{title}: engines take turns"))
-    shortest = {name: quiet.timings[name].shortest for name in known}
+    last = until_quiet(turns, known, timer, rounds, lambda: advance(f"{title}: engines take turns"))
+    shortest = {name: last.timings[name].shortest for name in known}
     rates = Rates.of(known, shortest, case.torch_device)
     for name, turn in turns.items():
         advance(f"{title}: memory of {name}")
-        entries[name] |= in_milliseconds(quiet.timings[name]) | memory_of(case, name)
+        entries[name] |= in_milliseconds(last.timings[name]) | memory_of(case, name)
         entries[name]["cpu_ms"] = statistics.median(turn.processor[-rounds:]) * 1e3
     best, ratio = compared(list(entries.values()))
-    reason = quiet.reason
+    reason = last.reason
     if ratio is None:
         reason = "no peer was timed" if best is None else "netspec was not timed"
     return {
@@ -143,8 +143,8 @@ def measured(
         "batch": case.batch,
         "dtype": case.dtype,
         "rounds": rounds,
-        "measurements": quiet.number,
-        "others": quiet.others,
+        "measurements": last.number,
+        "others": last.others,
         "floor": floor(case, rates),
         "engines": list(entries.values()),
         "best_peer": best,
@@ -169,7 +169,7 @@ class Measurement(NamedTuple):
     reason: str | None
 
 
-def quietest(
+def until_quiet(
     turns: Mapping[str, Turn],
     known: Mapping[str, Yardstick],
     timer: Timer,

@@ -26,7 +26,7 @@ PATIENCE = 10.0
 """Seconds to wait for the reason of a rank that is not known to have died."""
 
 LONGEST = 60.0
-"""Seconds that rank 0 keeps the store for a live rank that has not read the reasons yet."""
+"""The longest time in seconds that rank 0 waits for a live rank to read the reasons."""
 
 
 class Process(NamedTuple):

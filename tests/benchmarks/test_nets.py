@@ -87,7 +87,7 @@ def test_a_cell_of_the_page_has_a_time_or_says_why_not(performance: Any) -> None
     assert "Made-up 1, measured on 2000-01-01: threads 3, torch 2, netspec 7, onnxruntime 7" in page
     row = "| alexnet | float32 | 8 | 10.0 | disagrees | – | 15.0 | – | failed | 5.00 |"
     assert f"{row} inductor | 1.50× |" in page
-    assert "Floors are missing" not in page
+    assert "A missing floor" not in page
 
 
 def test_a_floor_that_was_an_estimate_is_not_shown(performance: Any) -> None:
@@ -97,4 +97,4 @@ def test_a_floor_that_was_an_estimate_is_not_shown(performance: Any) -> None:
     figures = {"machine": MACHINE, "date": "2000-01-01", "cases": [entry]}
     page = "\n".join(performance.whole_nets([figures]))
     assert "| alexnet | bfloat16 | 8 | 10.0 | – | – | – | – | – | – | eager | – |" in page
-    assert "Floors are missing where the results are older" in page
+    assert "A missing floor (–) was not measured again" in page

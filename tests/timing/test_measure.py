@@ -15,7 +15,7 @@ from netspec.timing import machine, measure, memory, rates
 from netspec.timing.case import Case
 from netspec.timing.engine import Engine
 from netspec.timing.engines import Netspec
-from netspec.timing.measure import Entry, Turn, bench, compared, measured, quietest, steps
+from netspec.timing.measure import Entry, Turn, bench, compared, measured, steps, until_quiet
 from netspec.timing.timing import Timing, WallTimer
 from netspec.views.bench import case_lines
 from tests.timing.helpers import Changed, Vandal, case_of, change_settings, settings
@@ -308,7 +308,7 @@ def test_a_measurement_is_repeated_until_nothing_disturbs(
     monkeypatch.setattr(machine.Others, "share", computer.share)
     turns = {name: Turn(lambda: None, WallTimer()) for name in ("netspec", "a", "b")}
     advanced: list[None] = []
-    last = quietest(turns, {}, WallTimer(), rounds, lambda: advanced.append(None))
+    last = until_quiet(turns, {}, WallTimer(), rounds, lambda: advanced.append(None))
     assert (last.number, last.reason) == (number, reason)
     assert last.timings == seen[-1][1]
     assert len(advanced) == 2 * len(turns)  # only turns of the first measurement are progress
@@ -320,7 +320,7 @@ def test_a_measurement_that_took_long_is_not_repeated(monkeypatch: pytest.Monkey
     monkeypatch.setattr(machine.Others, "share", computer.share)
     monkeypatch.setattr(measure, "LONGEST", -1.0)
     turns = {name: Turn(lambda: None, WallTimer()) for name in ("netspec", "a", "b")}
-    assert quietest(turns, {}, WallTimer(), 15, lambda: None).number == 1
+    assert until_quiet(turns, {}, WallTimer(), 15, lambda: None).number == 1
 
 
 def test_a_turn_waits_for_threads_of_other_engines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ LAST_STEP = 30
 def train_as_rank(arguments: list[str]) -> None:
     """Train as one rank; when torchrun starts them for the first time, rank 1 kills itself.
 
-    It dies at a step, not at a time, so that the run has not ended before, however slow it is.
+    It kills itself at a fixed step: after a fixed time, the run could have ended already.
     """
     if os.environ["RANK"] == "1" and not is_started_again():
         print("rank 1 is process", os.getpid(), flush=True)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from netspec.backends.cuda import estimates
+from netspec.backends.cuda.estimates import cudnn_conv, triton_conv
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target, write
 from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_relu import ConvRelu
@@ -59,8 +59,8 @@ def _prefers_cudnn(problem: Problem, windows: Geometry) -> bool:
     writes = (
         [place.channels for place in problem.places.writes] if problem.places else [windows.count]
     )
-    cudnn = sum(estimates.cudnn_conv(replace(windows, count=count)) for count in writes)
-    return cudnn < estimates.triton_conv(windows)
+    cudnn = sum(cudnn_conv(replace(windows, count=count)) for count in writes)
+    return cudnn < triton_conv(windows)
 
 
 def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometry:

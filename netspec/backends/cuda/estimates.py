@@ -1,8 +1,9 @@
 """Estimated seconds of convolutions and products on an H200, for choices that are not measured.
 
 The estimates are a model of the machine code of netspec's kernels for sm_90 and assumptions on
-cuDNN and cuBLAS.  Nothing was measured: errors of 30 % are expected.  A measurement replaces them
-(``netspec.compile(net, measured=True)``).  They cover half precision only.
+cuDNN and cuBLAS.  No estimate was compared with a measured time: errors of 30 % are expected.  A
+measurement replaces them (``netspec.compile(net, measured=True)``).  They cover only half
+precision.
 
 Model of netspec's kernels: a step of a program takes the largest of three times: its products on
 the tensor cores, its instructions, and its reads from the L2 cache.  At every tap of a window the
@@ -19,6 +20,7 @@ from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import MULTIPROCESSORS, blocks
 
 CLOCK = 1.75e9
+"""Clocks per second."""
 BANDWIDTH = 4.3e12
 """Bytes per second of a copy; measured on an H200."""
 PEAK = 790e12

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from netspec.backends.cuda import estimates
+from netspec.backends.cuda.estimates import blas_fc, triton_fc
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.kernels.conv import configurations
@@ -26,7 +26,7 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
     """Yield every implementation of a layer, the one with the least estimated time first."""
     layer = problem.batch, problem.inputs[0].elements, problem.output.elements
     is_estimated = target.has_estimates(problem.dtype)
-    if is_estimated and estimates.blas_fc(*layer) < estimates.triton_fc(*layer):
+    if is_estimated and blas_fc(*layer) < triton_fc(*layer):
         yield from (BlasLinear(), TritonLinear(target))
     else:
         yield from (TritonLinear(target), BlasLinear())

@@ -126,7 +126,7 @@ def _require_gpu(problem: Problem) -> None:
     """Raise DataError if the GPU cannot be used any more: some errors end its context."""
     try:
         torch.cuda.synchronize()
-    except Exception as error:
+    except RuntimeError as error:
         raise DataError(
             f"the GPU failed while the implementations of {described(problem)} were measured "
             f"({reason(error)}): start the process again, and name the implementation of this "

@@ -30,8 +30,9 @@ def rewrite(graph: Graph) -> int:
             for name in operands
             if type(graph.stage(name).op) is Conv and graph.is_read_by_one(name)
         ]
-        if len(set(operands)) != 2 or len(operands) != 2 or not convs:
-            refusal = 1 if len(operands) != 2 or len(set(operands)) != 2 else 2
+        is_pair = len(operands) == len(set(operands)) == 2
+        if not is_pair or not convs:
+            refusal = 2 if is_pair else 1
             graph.journal.append(Entry(RULE, (*operands, stage.name), refusal=refusal))
             continue
         conv = convs[0]

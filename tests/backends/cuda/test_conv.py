@@ -21,6 +21,7 @@ from netspec.backends.memory import PlanMemory
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel, Shape
+from netspec.kernels.conv import configurations
 from netspec.kernels.launch import Launch
 from netspec.lowering import lowered as module
 from netspec.lowering.implementation import Place, Places, Problem
@@ -155,7 +156,7 @@ def test_every_configuration_runs_as_named_or_does_not_fit(kernel: int, places: 
         if not isinstance(implementation, TritonConv) or implementation.configuration is None:
             continue
         if implementation.misfit(packed, [x], y):
-            assert implementation.configuration.kernel in ("persistent", "tiled")
+            assert implementation.configuration.kernel in configurations.BY_DESCRIPTOR
             continue
         launches = implementation.bind(asked, packed, [x], y)
         run = {call.kernel.fn.__module__.rpartition(".")[2] for call in launches}  # type: ignore[attr-defined]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu import bundle
+from benchmarks.gpu import bundle, collect
 from benchmarks.gpu.__main__ import environment, main
 from benchmarks.gpu.plan import stages
+from tests.benchmarks.gpu.test_main import have_ended
 
 ROOT = Path(__file__).parents[3]
 
@@ -71,8 +74,79 @@ def test_stages_get_its_wheel_and_its_kernels(
     assert str(placed / "a.cubin") in (placed / "__grp__a.json").read_text(encoding="utf-8")
 
 
+def test_a_folder_without_a_journal_of_a_run_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results.jsonl").write_text('{"loss": 1}\n', encoding="utf-8")
+    for folder, said in {
+        tmp_path: "has a line that is not of a run",
+        tmp_path / "results.jsonl": "is not a folder",
+    }.items():
+        with pytest.raises(SystemExit) as refused:
+            main([str(folder)])
+        assert refused.value.code == 2
+        assert said in capsys.readouterr().err
+    assert collect.main([str(tmp_path)], tmp_path / "results") == 1
+    assert "has a line that is not of a run" in capsys.readouterr().err
+
+
 def test_an_unknown_stage_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         main([str(tmp_path), "--only", "net"])
     assert refused.value.code == 2
     assert "there is no stage 'net'" in capsys.readouterr().err
+
+
+COMPILING = """
+import os, time
+open(os.environ["NUMBERS"], "a").write(f"{os.getpid()}\\n")
+time.sleep(600)
+"""
+
+MAKING = f"""
+import sys
+from benchmarks.gpu import bundle
+copy = bundle.copy
+def sources(folder):
+    copy(folder)
+    (folder / "benchmarks" / "gpu" / "warm.py").write_text({COMPILING!r})
+bundle.copy = sources
+bundle.wheel = lambda folder: (folder / "lark-0.whl").touch()
+bundle.prepare = lambda folder: None
+sys.exit(bundle.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+def test_a_signal_ends_what_compiles_and_leaves_no_half_of_a_bundle(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    numbers = tmp_path / "numbers"
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKING, str(tmp_path / "made"), "--processes", "2"],
+        cwd=ROOT, env=os.environ | {"NUMBERS": str(numbers)}, text=True, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if numbers.exists() and numbers.read_text().count("\n") == 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.startswith("interrupted: ")
+    started = [int(word) for word in numbers.read_text().split()]
+    assert len(started) == 2
+    assert have_ended(started)
+    assert list(tmp_path.iterdir()) == [numbers]
+
+
+def test_a_folder_that_is_not_a_bundle_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(SystemExit) as refused:
+        bundle.main([str(tmp_path)])
+    assert refused.value.code == 2
+    assert "is not a bundle" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").exists()
