@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,37 @@ def test_outputs_that_hardly_depend_on_the_image_show_nothing(tmp_path: Path) ->
         netspec.convert_weights(
             netspec.loads(TWINS), path, tmp_path / "a.safetensors", module=module
         )
+
+
+class Ending(nn.Module):
+    """A module whose outputs a function changes."""
+
+    def __init__(self, inner: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.change = inner, change
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.change(self.inner(images))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (Tensor.half, "are of the type float16"),
+        (Tensor.long, "are of the type int64"),
+        (torch.fft.fft, "are of the type complex128"),
+        (lambda outputs: outputs * float("nan"), "NaN or infinite"),
+        (lambda outputs: outputs[:, :0], "no outputs"),
+    ],
+)
+def test_outputs_that_cannot_be_compared_show_nothing(
+    change: Callable[[Tensor], Tensor], reason: str, tmp_path: Path
+) -> None:
+    module = twins()
+    path = saved(module, tmp_path / "a.pth")
+    checked = converted(netspec.loads(TWINS), path, Ending(module, change)).checked
+    assert checked.error is None
+    assert reason in checked.reason
 
 
 def test_a_saturated_softmax_shows_nothing(tmp_path: Path) -> None:
