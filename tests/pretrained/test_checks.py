@@ -136,6 +136,17 @@ def test_a_module_that_raises_is_named(tmp_path: Path) -> None:
         converted(netspec.loads(SMALL), path, Raises())
 
 
+def test_the_message_of_a_module_that_raises_is_whole(tmp_path: Path) -> None:
+    module = twins()
+    path = saved(module, tmp_path / "a.pth")
+
+    def fail(outputs: Tensor) -> Tensor:
+        raise TypeError("'None' is not a tensor")
+
+    with pytest.raises(DataError, match="TypeError: 'None' is not a tensor"):
+        converted(netspec.loads(TWINS), path, Ending(module, fail))
+
+
 def test_another_number_of_outputs_is_named(tmp_path: Path) -> None:
     path = saved(small(), tmp_path / "a.pth")
     module = nn.Sequential(small(), nn.Linear(5, 7)).eval()
