@@ -144,6 +144,10 @@ def reports_errors(command: Command) -> Command:
     return wrapped
 
 
+_TOO_LARGE = ("allocate memory", "Storage size calculation overflowed", "multiplication overflow")
+"""Texts in PyTorch's errors for tensors that do not fit in memory, or have 2**63 bytes or more."""
+
+
 @contextmanager
 def _reporting(as_json: bool) -> Iterator[None]:
     try:
@@ -162,7 +166,7 @@ def _reporting(as_json: bool) -> Iterator[None]:
     except (DataError, MemoryError, RuntimeError) as error:
         message = str(error) or "the machine does not have enough memory"
         if isinstance(error, RuntimeError):  # torch raises it when memory cannot be allocated
-            if "allocate memory" not in message:
+            if not any(text in message for text in _TOO_LARGE):
                 raise
             message = (
                 "the machine does not have enough memory: use a smaller batch or a smaller input"

@@ -226,6 +226,8 @@ class _Chain:
         start: Name of the first operator.
         forks: Stages of the branches around it, each read by several chains, the outermost first.
         is_joined: True if the first stage reads several values.
+        is_forked: True if several chains read the last stage.
+        kernels: the kernels of the stages as text.
     """
 
     start: str

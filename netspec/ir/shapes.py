@@ -7,7 +7,7 @@ channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -18,6 +18,9 @@ from netspec.ir.symbols import by, is_symbolic, largest, same
 
 Pair = tuple[int, int]
 AXES = ("height", "width", "channels")
+
+LARGEST_SIZE = 2**31 - 1
+"""The largest window, stride, dilation and padded map along an axis."""
 
 
 class ShapeError(Exception):
@@ -195,11 +198,13 @@ def slide(
             PyTorch's pools do.  Without it the last window extends over zeros (cuda-convnet2).
 
     Raises:
-        ShapeError: the window is larger than the padded input, a window sees no input, or
-            ``"half"`` is used with an even extent.
+        ShapeError: the window is larger than the padded input, a window sees no input, a size
+            needs more than 32 bits, or ``"half"`` is used with an even extent.
     """
     extent = dilation * (kernel - 1) + 1
     before, after = _padding(axis, size_in, extent, stride, padding)
+    sizes = {"window": extent, "stride": stride, "dilation": dilation}
+    require_32_bits(axis, sizes | {"padded map": size_in + before + after})
     padded = f"{size_in}" + (f"+{before + after}" if before + after else "") + f"-{extent}"
     span = size_in + before + after - extent
     if not is_symbolic(span) and span < 0:
@@ -229,6 +234,22 @@ def slide(
     if is_known:
         _refuse_blind_windows(axis, window)
     return window
+
+
+def require_32_bits(axis: int, sizes: Mapping[str, int]) -> None:
+    """Raise ShapeError if a size along an axis, by its name, is 2**31 or more.
+
+    PyTorch and oneDNN cut off the higher bits of strides, dilations and padding: results would be
+    wrong, or the process would crash.
+    """
+    for name, size in sizes.items():
+        if not is_symbolic(size) and size > LARGEST_SIZE:
+            raise ShapeError(
+                "NS007",
+                f"the {name} is too large in {AXES[axis]}: {size}",
+                help="windows, strides, dilations and padded maps must be below 2**31 in each axis",
+                origins=[(0, axis)],
+            )
 
 
 def _padding(axis: int, size_in: int, extent: int, stride: int, padding: Pair | str) -> Pair:

@@ -10,7 +10,7 @@ _COUNT = "the number of filters or outputs comes without a name: `conv 3x3, 64`,
 _KERNEL = "the kernel comes first, without a name: `conv 3x3, 64`, `maxpool 2x2/2`"
 _DERIVED = "remove it: netspec takes the input's size from the row before"
 _PAD = "write `pad=1`; convolutions and pools also have `pad=half` and `pad=same`"
-_TRAINED = "remove it: initial values and decay belong into `train { }`"
+_TRAINED = "remove it: initial values and decay belong in `train { }`"
 
 ATTRIBUTES: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("padding", "pads", "padmode", "autopad"), ("pad", _PAD)),
@@ -92,7 +92,7 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(
         ("dtype", "device", "training", "trainable"),
-        ("", "remove it: it is said when a net is compiled or trained"),
+        ("", "remove it: it is an option of `netspec compile` or `netspec train`"),
     ),
 }  # fmt: skip
 """Attributes of other frameworks: netspec's own, empty if there is none, and the advice."""

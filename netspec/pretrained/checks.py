@@ -98,7 +98,9 @@ def check(
                 dtype = theirs.dtype
             elif weights.format == "onnx":
                 run, source = of_onnx(weights.path, image.torch)
-                theirs = _outputs(run, images, source).float()
+                theirs = _outputs(run, images, source)
+                if theirs.dtype is torch.float64:  # of a last Cast: the layers are in float32
+                    theirs = theirs.float()
             elif weights.format in ("pytorch", "safetensors"):
                 raise NotRun("give the model that has these weights with --module")
             else:
@@ -133,6 +135,11 @@ def _outputs(run: Run, images: Tensor, source: str) -> Tensor:
 
 def _require_telling(outputs: Tensor, source: str) -> None:
     """Raise NotRun if a comparison of these outputs [N, outputs] would not show an error."""
+    if outputs.dtype not in LEAST:
+        name = str(outputs.dtype).removeprefix("torch.")
+        raise NotRun(f"the outputs of {source} are of the type {name}, not float32 or float64")
+    if not outputs.numel() or not bool(outputs.isfinite().all()):
+        raise NotRun(f"{source} has no outputs, or outputs that are NaN or infinite")
     change, largest = (outputs[0] - outputs[1]).abs().max(), outputs.abs().max()
     if not bool(change >= LEAST[outputs.dtype] * largest) or not bool(largest > 0):
         raise NotRun(f"the outputs of {source} hardly depend on the image, which shows nothing")
@@ -221,7 +228,7 @@ def _of_module(module: Module, images: Tensor, source: str) -> Tensor:
     try:
         return _run(deepcopy(module).double(), images.double())
     except Exception:  # the code of others may be for one type only
-        return _outputs(lambda batch: _run(module, batch), images, source).float()
+        return _outputs(lambda batch: _run(module, batch), images, source)
 
 
 def _run(module: Module, images: Tensor) -> Tensor:

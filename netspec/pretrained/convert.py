@@ -271,7 +271,7 @@ def _warn_of_another_net(net: Net, weights: Weights, pairing: Pairing) -> None:
     if weights.format != "safetensors":
         return
     with opened_tensors(weights.path) as file:
-        told = differences(net, file.notes)
+        told = differences(net, file.notes, weights.path)
     reshaped = {
         pair.stage
         for pair in pairing.pairs
@@ -367,7 +367,7 @@ def _expects(net: Net, weights: Weights, family: Family | None) -> Expects:
         return replace(family.expects, classes=net.expects.classes)  # it was trained for others
     if weights.format == "safetensors":
         with opened_tensors(weights.path) as file:
-            by_file = expected(file.notes)
+            by_file = expected(file.notes, weights.path)
         if by_file is not None:
             return by_file
     return net.expects

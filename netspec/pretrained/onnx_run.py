@@ -26,6 +26,9 @@ MOST_VALUES = 2**29
 """The largest number of values that a model may compute for one image: 2 GiB in float32.  Nets
 compute some 10 to 100 million."""
 
+MOST_IMAGES = 1024
+"""The largest batch of a model whose batch is fixed: all of its images are computed."""
+
 FEW = 64
 """The largest number of values of a constant from which sizes are computed."""
 
@@ -69,11 +72,13 @@ def of_onnx(path: Path, image: tuple[int, ...]) -> tuple[Run, str]:
     ):
         raise NotRun(f"the model takes images of {sizes}, and the net of {[1, *image]}")
     batch = sizes[0] or 1
+    if not 0 < batch <= MOST_IMAGES:
+        raise NotRun(f"the model takes {batch:,} images at once")
     for axis, size in zip(axes, (batch, *image), strict=True):
         axis.dim_value = size
     last = next((node for node in graph.node if graph.output[0].name in node.output), None)
     name = graph.output[0].name
-    if last is not None and last.op_type == "Softmax":
+    if last is not None and last.op_type == "Softmax" and last.input:
         name = last.input[0]
     del graph.output[:]
     graph.output.append(onnx.ValueInfoProto(name=name))

@@ -19,6 +19,7 @@ import json
 from collections.abc import Mapping
 from fractions import Fraction
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from netspec.files.members import ANYTHING, member, parsed, table, text, whole
@@ -55,20 +56,21 @@ def notes(net: Net, expects: Expects) -> dict[str, str]:
     return {KEY: json.dumps(about, separators=(",", ":"), ensure_ascii=False)}
 
 
-def differences(net: Net, kept: Mapping[str, str]) -> list[str]:
+def differences(net: Net, kept: Mapping[str, str], path: Path) -> list[str]:
     """Return the differences between a net and the net of a file of weights, one per stage.
 
     Args:
         net: the net.
         kept: the metadata of the file.  Without a description, or with one of a later version, the
             result is empty.
+        path: the file, for errors.
 
     Raises:
         DataError: the description is damaged.
     """
     if KEY not in kept:
         return []
-    data, name = kept[KEY].encode(), "the description in the metadata"
+    data, name = kept[KEY].encode(), f"the description in the metadata of {path}"
     if parsed(data, name, member("version", whole()), _AGAIN) != VERSION:
         return []
     then = parsed(data, name, member("computes", table(text())), _AGAIN)
@@ -79,7 +81,7 @@ def differences(net: Net, kept: Mapping[str, str]) -> list[str]:
     ]
 
 
-def expected(kept: Mapping[str, str]) -> Expects | None:
+def expected(kept: Mapping[str, str], path: Path) -> Expects | None:
     """Return the preprocessing and class names in the metadata of weights; None if there are none.
 
     Raises:
@@ -87,7 +89,7 @@ def expected(kept: Mapping[str, str]) -> Expects | None:
     """
     if KEY not in kept:
         return None
-    data, name = kept[KEY].encode(), "the description in the metadata"
+    data, name = kept[KEY].encode(), f"the description in the metadata of {path}"
     about = parsed(data, name, table(ANYTHING), _AGAIN)
     if about.get("version") != VERSION or "expects" not in about:
         return None

@@ -58,7 +58,7 @@ def load_weights(model: Compiled | Model, path: str | Path) -> None:
         target = Path(os.path.realpath(target))
     tensors, texts = _read(model.net.graph, target, model.net.without_heads().graph)
     image = tensors.pop(IMAGE, None)
-    differing, expects = differences(model.net, texts), expected(texts)
+    differing, expects = differences(model.net, texts, target), expected(texts, target)
     model.load_state_dict({**model.state_dict(), **tensors})
     _warn_of_another_net(model.net, differing, target)
     if expects is not None:

@@ -313,9 +313,10 @@ def test_empty_weights_are_not_no_weights(spec: Path, photograph: Path) -> None:
     assert "weights must be the path of a file of weights" in done.stderr
 
 
-def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [3_000_000, 1_000_000_000])  # the second has 2**63 bytes and more
+def test_memory_that_cannot_be_had_is_an_error(size: int, tmp_path: Path) -> None:
     path = tmp_path / "a.net"
-    path.write_text("net a\ninput image 3000000x3000000x3\na: gap | fc 2\n")
+    path.write_text(f"net a\ninput image {size}x{size}x3\na: gap | fc 2\n")
     done = run("compile", path)
     assert done.returncode == 1
     assert "does not have enough memory" in done.stderr

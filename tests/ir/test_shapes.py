@@ -254,6 +254,29 @@ def test_a_window_that_sees_no_input_is_refused(
     assert error.message == f"{message}, and the input is {size_in}"
 
 
+@pytest.mark.parametrize(
+    ("stride", "options", "name"),
+    [
+        (2**31, {}, "stride"),
+        (1, {"dilation": 2**30, "padding": (2**30, 2**30)}, "window"),
+        (1, {"dilation": 2**30 - 1, "padding": (2**30 - 1, 2**30 - 1)}, "padded map"),
+        (1, {"dilation": 2**32 + 1, "padding": "half"}, "window"),  # the lower 32 bits are 1
+    ],
+)
+def test_sizes_that_backends_would_cut_off_are_refused(
+    stride: int, options: dict[str, Any], name: str
+) -> None:
+    error = refusal(8, 3, stride, **options)
+    assert error.code == "NS007"
+    assert error.message.startswith(f"the {name} is too large in height: ")
+
+
+def test_the_largest_sizes_are_allowed() -> None:
+    most = 2**30 - 5
+    assert window(8, 3, dilation=most, padding=(most, most)).size_out == 8
+    assert window(8, 3, 2**31 - 1).size_out == 1
+
+
 # --------------------------------------------------------------------------------------- windows
 
 

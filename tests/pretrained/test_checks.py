@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,37 @@ def test_outputs_that_hardly_depend_on_the_image_show_nothing(tmp_path: Path) ->
         )
 
 
+class Ending(nn.Module):
+    """A module whose outputs a function changes."""
+
+    def __init__(self, inner: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.change = inner, change
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.change(self.inner(images))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (Tensor.half, "are of the type float16"),
+        (Tensor.long, "are of the type int64"),
+        (torch.fft.fft, "are of the type complex128"),
+        (lambda outputs: outputs * float("nan"), "NaN or infinite"),
+        (lambda outputs: outputs[:, :0], "no outputs"),
+    ],
+)
+def test_outputs_that_cannot_be_compared_show_nothing(
+    change: Callable[[Tensor], Tensor], reason: str, tmp_path: Path
+) -> None:
+    module = twins()
+    path = saved(module, tmp_path / "a.pth")
+    checked = converted(netspec.loads(TWINS), path, Ending(module, change)).checked
+    assert checked.error is None
+    assert reason in checked.reason
+
+
 def test_a_saturated_softmax_shows_nothing(tmp_path: Path) -> None:
     class Saturated(nn.Module):
         def __init__(self) -> None:
@@ -102,6 +134,17 @@ def test_a_module_that_raises_is_named(tmp_path: Path) -> None:
     path = saved(small(), tmp_path / "a.pth")
     with pytest.raises(DataError, match="cannot run the module Raises: KeyError: missing"):
         converted(netspec.loads(SMALL), path, Raises())
+
+
+def test_the_message_of_a_module_that_raises_is_whole(tmp_path: Path) -> None:
+    module = twins()
+    path = saved(module, tmp_path / "a.pth")
+
+    def fail(outputs: Tensor) -> Tensor:
+        raise TypeError("'None' is not a tensor")
+
+    with pytest.raises(DataError, match="TypeError: 'None' is not a tensor"):
+        converted(netspec.loads(TWINS), path, Ending(module, fail))
 
 
 def test_another_number_of_outputs_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
@@ -60,6 +61,19 @@ def test_a_loop_without_an_end_is_not_run(tmp_path: Path) -> None:
         tensors=tensors,
     )  # fmt: skip
     assert reason(path) == "the model has the operator Loop, which has a graph"
+
+
+@pytest.mark.parametrize("count", [-1, 2**62])
+def test_a_batch_of_any_size_is_not_computed(count: int, tmp_path: Path) -> None:
+    path = model(tmp_path, helper.make_node("Identity", ["y"], ["out"]))
+    content = onnx.load(path)
+    content.graph.input[0].type.tensor_type.shape.dim[0].dim_value = count
+    onnx.save(content, path)
+    assert reason(path) == f"the model takes {count:,} images at once"
+
+
+def test_a_softmax_without_an_input_is_not_run(tmp_path: Path) -> None:
+    assert "sizes in the model" in reason(model(tmp_path, helper.make_node("Softmax", [], ["out"])))
 
 
 @pytest.mark.parametrize("is_known", [True, False])

@@ -114,10 +114,16 @@ class _Chunk:
     def __init__(self, size: int) -> None:
         self.size = size
         self.gaps = {0: size}
-        if sys.platform == "win32":
-            self._map = mmap.mmap(-1, size + HUGE)
-        else:
-            self._map = mmap.mmap(-1, size + HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            if sys.platform == "win32":
+                self._map = mmap.mmap(-1, size + HUGE)
+            else:
+                self._map = mmap.mmap(-1, size + HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except (OSError, OverflowError):  # OverflowError: 2**63 bytes or more
+            raise MemoryError(
+                f"the system does not give {size / 2**30:,.1f} GiB of memory for the values of a "
+                "net: use a smaller batch or a smaller input"
+            ) from None
         # HUGE more bytes than needed, because the system aligns only to small pages.
         whole = torch.frombuffer(self._map, dtype=torch.uint8)
         require(whole, "memory of the system", device="cpu", dtype=torch.uint8)

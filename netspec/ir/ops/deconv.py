@@ -12,7 +12,7 @@ from netspec.ir.attributes import COUNT, EXTRA, FLAG, KERNEL, PAIR, SIDES, keywo
 from netspec.ir.growth import Growth, weighted
 from netspec.ir.operator import Operator, Parameter, channels_of_a_group, map_of
 from netspec.ir.reach import MOST_SPANS, Reach, Span
-from netspec.ir.shapes import AXES, Field, Kernel, Pair, Shape, ShapeError
+from netspec.ir.shapes import AXES, Field, Kernel, Pair, Shape, ShapeError, require_32_bits
 from netspec.ir.symbols import by, divides, is_symbolic
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ class Deconv(Operator):
         self.channels_seen(inputs)
         size = [self._size_out(axis, inputs) for axis in (0, 1)]
         for axis in (0, 1):
+            sizes = {"stride": self.stride[axis], "dilation": self.dilation[axis]}
+            sizes |= {"output with padding": self._size_whole(axis, inputs)}
+            require_32_bits(axis, sizes)
             if not is_symbolic(size[axis]) and size[axis] < 1:
                 raise ShapeError(
                     "NS211",
@@ -105,8 +108,11 @@ class Deconv(Operator):
 
     def _size_out(self, axis: int, inputs: Sequence[Shape]) -> int:
         before, after = self.pad[2 * axis :][:2]
-        whole = (inputs[0][axis] - 1) * self.stride[axis] + self._extent(axis)
-        return whole - before - after + self.output_pad[axis]
+        return self._size_whole(axis, inputs) - before - after + self.output_pad[axis]
+
+    def _size_whole(self, axis: int, inputs: Sequence[Shape]) -> int:
+        """Return the number of outputs before the padding is cut off."""
+        return (inputs[0][axis] - 1) * self.stride[axis] + self._extent(axis)
 
     def _extent(self, axis: int) -> int:
         """Return the outputs from the first tap of the kernel to the last."""

@@ -127,7 +127,10 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 def line_of(error: Exception) -> str:
     """Return the message of a library, which may contain names of the file, as a short line."""
-    text = " ".join(str(error).split()).strip("'\"") or type(error).__name__
+    text = " ".join(str(error).split())
+    if text[:1] == text[-1:] and text[:1] in ("'", '"'):  # of a KeyError
+        text = text[1:-1]
+    text = text or type(error).__name__
     text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= 120 else f"{text[:117]}..."
 

@@ -43,6 +43,17 @@ ENDINGS = {
 }
 """Endings of the names of tensors, without which they are names of layers, by role."""
 
+DOMAINS = ("", "ai.onnx")
+"""The names of the domain of ONNX's own operators."""
+
+OPTIONS = {
+    **dict.fromkeys(("alpha", "beta", "epsilon"), (1, "f")),
+    **dict.fromkeys(("transA", "transB"), (2, "i")),
+    "value": (4, "t"),
+    "perm": (7, "ints"),
+}
+"""The attributes that this reader uses: the number of their type, and the field of that type."""
+
 _SAME = ("Identity", "Cast")
 _FLAT = ("Reshape", "Squeeze", "Unsqueeze")
 _RESHAPES = ("Cast", "Dropout", "Flatten", "Identity", "Relu", "Reshape", "Squeeze")
@@ -120,11 +131,11 @@ class _Graph:
             for name in node.input:
                 if name not in values:
                     raise Damaged(
-                        f"{self._title(node)} reads {shown(name)}, which nothing before it computes"
+                        f"{_title(node)} reads {shown(name)}, which nothing before it computes"
                     )
                 self._takers[name].append(node)
             if not any(node.output):
-                raise Damaged(f"{self._title(node)} has no output")
+                raise Damaged(f"{_title(node)} has no output")
             for name in filter(None, node.output):
                 if name in values:
                     raise Damaged(f"its value {shown(name)} is computed twice")
@@ -186,7 +197,7 @@ class _Graph:
 
     def _operands(self, node: Any) -> dict[str, str]:
         """Return the names of the tensors of a layer by role; empty for another node."""
-        if node.op_type not in LAYERS or node.domain not in ("", "ai.onnx"):
+        if node.op_type not in LAYERS or node.domain not in DOMAINS:
             return {}
         kind, roles = LAYERS[node.op_type]
         inputs = node.input[1:]
@@ -199,10 +210,10 @@ class _Graph:
         if weight is None or (node.op_type == "MatMul" and len(weight.shape) != 2):
             return {}
         if weight.is_reshaped and kind in ("conv", "deconv", "fc"):
-            raise Damaged(f"the weight of {self._title(node)} is reshaped in the graph", FOLD)
+            raise Damaged(f"the weight of {_title(node)} is reshaped in the graph", FOLD)
         for role, name in operands.items():
             if name not in self._constants:
-                raise Damaged(f"the {role} of {self._title(node)} is computed, not stored", FOLD)
+                raise Damaged(f"the {role} of {_title(node)} is computed, not stored", FOLD)
         bias = self._bias_after(node, weight)
         if "bias" not in operands and bias:
             operands["bias"] = bias
@@ -238,17 +249,17 @@ class _Graph:
         """Return the weight [out, in] and the bias [out]: y = alpha x W^T + beta b."""
         options = _options(node)
         if options.get("transA", 0):
-            raise Damaged(f"{self._title(node)} transposes its input, which no fc does")
+            raise Damaged(f"{_title(node)} transposes its input, which no fc does")
         weight = tensors["weight"]
         if weight.dim() != 2:
-            raise Damaged(f"the weight of {self._title(node)} has the shape {list(weight.shape)}")
+            raise Damaged(f"the weight of {_title(node)} has the shape {list(weight.shape)}")
         if not options.get("transB", 0):
             weight = weight.t()
         scaled = {"weight": _times(weight, options.get("alpha", 1.0))}
         if "bias" in tensors:
             bias = _times(tensors["bias"], options.get("beta", 1.0)).flatten()
             if len(bias) not in (1, len(weight)):
-                raise Damaged(f"the bias of {self._title(node)} has {len(bias):,} values")
+                raise Damaged(f"the bias of {_title(node)} has {len(bias):,} values")
             scaled["bias"] = bias.expand(len(weight))
         return scaled
 
@@ -265,8 +276,10 @@ class _Graph:
 
     def _add_constant(self, node: Any) -> None:
         """Remember the output of a node that is a constant, or the same as one."""
+        if node.domain not in DOMAINS:
+            return
         options, source = _options(node), self._constants.get(node.input[0] if node.input else "")
-        if node.op_type == "Constant" and hasattr(options.get("value"), "dims"):
+        if node.op_type == "Constant" and "value" in options:
             self._constants[node.output[0]] = Constant(options["value"])
         elif node.op_type in _SAME and source is not None:
             self._constants[node.output[0]] = source
@@ -275,17 +288,21 @@ class _Graph:
         elif node.op_type == "Transpose" and source is not None and not source.is_reshaped:
             self._constants[node.output[0]] = source.transposed(options.get("perm"))
 
-    @staticmethod
-    def _title(node: Any) -> str:
-        return f"the node {shown(node.name or ', '.join(node.output))} ({shown(node.op_type)})"
-
 
 def _options(node: Any) -> dict[str, Any]:
-    """Return the attributes of a node that this reader uses, by name."""
-    fields = {1: "f", 2: "i", 4: "t", 7: "ints"}
-    return {
-        one.name: getattr(one, fields[one.type]) for one in node.attribute if one.type in fields
-    }
+    """Return the attributes of a node that this reader uses, by name; Damaged for another type."""
+    options = {}
+    for own in node.attribute:
+        if own.name in OPTIONS and node.op_type in (*LAYERS, "Constant", "Transpose"):
+            kind, field = OPTIONS[own.name]
+            if own.type != kind:
+                raise Damaged(f"the attribute {own.name} of {_title(node)} is of another type")
+            options[own.name] = getattr(own, field)
+    return options
+
+
+def _title(node: Any) -> str:
+    return f"the node {shown(node.name or ', '.join(node.output))} ({shown(node.op_type)})"
 
 
 def _is_neutral(tensors: Mapping[str, Tensor]) -> bool:

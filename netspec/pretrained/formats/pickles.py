@@ -52,6 +52,9 @@ IGNORED = frozenset({
 
 MOST_DIMENSIONS = 64
 
+LARGEST = 2**63 - 1
+"""The largest size, stride or offset of a tensor in PyTorch."""
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -139,7 +142,8 @@ class _Machine:
             for name, argument in operations:
                 self._step(name, argument)
             return self._stack.pop()
-        except (IndexError, KeyError, TypeError, AttributeError):  # operands that are not there
+        # operands that are not there, or of other types or numbers
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError):
             raise Damaged("its pickle is damaged") from None
 
     def _step(self, name: str, argument: Any) -> None:
@@ -240,7 +244,7 @@ def _called(function: Any, arguments: Any) -> Any:
         ):  # fmt: skip
             _require_plain(bits)
             dtype = getattr(torch, name.removeprefix("torch."), None)
-            if not isinstance(dtype, torch.dtype):
+            if not isinstance(dtype, torch.dtype) or name.endswith("_x2"):  # two values per byte
                 raise Damaged(f"it has a tensor of the type {shown(name)}", SAVE_AGAIN)
             return _tensor(storage, dtype, offset, shape, strides)
         case (
@@ -300,9 +304,9 @@ def _tensor(storage: Any, dtype: torch.dtype, offset: Any, shape: Any, strides: 
     sizes, steps = tuple(shape), tuple(strides)
     numbers = (offset, *sizes, *steps)
     count = storage.nbytes // dtype.itemsize
-    if not all(type(number) is int and number >= 0 for number in numbers) or len(sizes) != len(
-        steps
-    ):
+    if not all(type(number) is int and 0 <= number <= LARGEST for number in numbers):
+        raise TypeError
+    if len(sizes) != len(steps) or storage.nbytes % dtype.itemsize:
         raise TypeError
     if len(sizes) > MOST_DIMENSIONS:
         raise Damaged(f"it has a tensor with {len(sizes)} dimensions")

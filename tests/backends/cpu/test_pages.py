@@ -15,7 +15,7 @@ from torch import Tensor
 
 import netspec
 from netspec import loads
-from netspec.backends.cpu.pages import ALIGNMENT, CHUNK, HUGE, PAGES, Pages
+from netspec.backends.cpu.pages import ALIGNMENT, CHUNK, HUGE, PAGES, Pages, _Chunk
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc says what is resident")
 TINY = "net t\ninput image 12x12x1\na: conv 5x5, 6 | relu | maxpool 2x2/2\nb: fc 10 | softmax\n"
@@ -34,6 +34,12 @@ def test_tensors_lie_side_by_side_and_apart() -> None:
     first = tensors[0].data_ptr()
     assert first % HUGE == 0
     assert [x.data_ptr() - first for x in tensors] == [0, ALIGNMENT, 2 * ALIGNMENT, 4 * ALIGNMENT]
+
+
+@pytest.mark.parametrize("size", [2**60, 2**64])
+def test_memory_that_the_system_does_not_give_is_named(size: int) -> None:
+    with pytest.raises(MemoryError, match=f"does not give {size / 2**30:,.1f} GiB"):
+        _Chunk(size)
 
 
 def test_a_tensor_has_a_storage_of_its_own_size() -> None:

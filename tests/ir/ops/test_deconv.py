@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from math import gcd, prod
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,3 +213,17 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
     error = refusal(Deconv(kernel=Kernel(2, 2), count=4, pad=(1, 1, 0, 0)), (1, 1, 5))
     assert error.code == "NS211"
     assert error.message == "the padding cuts off the whole output in height: (1-1)*1-2 + 2 = 0"
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"dilation": (2**32 + 1, 1), "pad": (2**32 + 1, 2**32 + 1, 1, 1)}, "dilation"),
+        ({"kernel": (3, 3), "stride": (2**31, 1)}, "stride"),
+        ({"stride": (2**29, 1), "pad": (2**31, 0, 1, 1)}, "output with padding"),
+    ],
+)
+def test_sizes_that_backends_would_cut_off_are_refused(options: Any, name: str) -> None:
+    error = refusal(Deconv(**({"kernel": (3, 3), "count": 4} | options)), Shape((8, 8, 3)))
+    assert error.code == "NS007"
+    assert error.message.startswith(f"the {name} is too large in height: ")

@@ -562,3 +562,32 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.onnx")
     with pytest.raises(DataError, match="cannot read weights from"):
         read(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("Gemm", "alpha", [1]),
+        ("Gemm", "alpha", stored("t", 1)),
+        ("Gemm", "transB", 1.0),
+        ("BatchNormalization", "epsilon", [1]),
+        ("Transpose", "perm", 1),
+        ("Constant", "value", 1.0),
+    ],
+)
+def test_attributes_of_another_type_are_refused(
+    kind: str, name: str, value: Any, tmp_path: Path
+) -> None:
+    inputs = {"Constant": [], "Transpose": ["w"]}.get(kind, ["x", "w", "v", "v", "v"])
+    node = helper.make_node(kind, inputs[: 3 if kind == "Gemm" else 5], ["y"], **{name: value})
+    with pytest.raises(DataError, match=f"the attribute {name} of the node y .* another type"):
+        layers(tmp_path, [node], [stored("w", 3, 3), stored("v", 3)])
+
+
+def test_operators_of_others_may_have_such_attributes(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["w"], ["t"], domain="own", perm=1),
+        helper.make_node("Pad", ["x"], ["p"], value=0.0, pads=[0] * 8),
+        helper.make_node("Conv", ["p", "w"], ["y"]),
+    ]
+    assert [layer.kind for layer in layers(tmp_path, nodes, [stored("w", 4, 3, 3, 3)])] == ["conv"]

@@ -12,6 +12,7 @@ from netspec.pretrained.formats.common import Damaged
 from netspec.pretrained.formats.pickles import IGNORED_OBJECT, Storage, described
 
 STORAGE = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\x000X\3\0\0\0cpuK\6tQ"
+HUGE = b"\x8a\x09" + (2**63).to_bytes(9, "little")
 TENSOR = b"ctorch._utils\n_rebuild_tensor\n"
 
 
@@ -98,12 +99,21 @@ def test_options_of_training_are_ignored() -> None:
                 (b"K\0J\xff\xff\xff\xff\x85K\1\x85", "damaged"),
                 (b"K\0K\2\x85J\xff\xff\xff\xff\x85", "damaged"),
                 (b"K\0K\2\x85K\1K\1\x86", "damaged"),
+                *[
+                    (part, "damaged")
+                    for part in (
+                        HUGE + b"K\0\x85K\1\x85",
+                        b"K\0K\0" + HUGE + b"\x86K\1K\1\x86",
+                        b"K\0K\1\x85" + HUGE + b"\x85",
+                    )
+                ],
                 (b"K\0N\x85K\1\x85", "damaged"),
                 (b"K\0(" + b"K\1" * 65 + b"t(" + b"K\1" * 65 + b"t", "65 dimensions"),
             )
         ],
         *[(b"\x80\2" + part, "damaged") for part in (b".", b"s.", b"R.", b"a.", b"t.", b"h\0.")],
         (b"\x80\2K\1K\2K\3s.", "damaged"),
+        (b"\x80\2ccollections\nOrderedDict\n]]K\1aa\x85R.", "damaged"),
         (b"\x80\2K\1K\2R.", "damaged"),
         (b"\x80\2K\1Q.", "damaged"),
         (b"", "truncated or damaged"),
@@ -120,3 +130,20 @@ def test_a_pickle_that_is_cut_anywhere_is_refused() -> None:
     for cut in range(len(content)):
         with pytest.raises(Damaged):
             value(content[:cut])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "count", "message"),
+    [
+        (b"float32", b"K\5", "damaged"),  # 5 bytes are not a whole number of values
+        (b"float4_e2m1fn_x2", b"K\4", "a tensor of the type torch.float4_e2m1fn_x2"),
+    ],
+)
+def test_bytes_that_are_not_values_are_refused(dtype: bytes, count: bytes, message: str) -> None:
+    storage = STORAGE.replace(b"Float", b"Untyped").replace(b"K\6", count)
+    function = TENSOR.replace(b"tensor", b"tensor_v3")
+    rest = b"K\0K\1\x85K\1\x85\x89Nctorch\n" + dtype + b"\ntR."
+    with pytest.raises(Damaged, match=message):
+        value(b"\x80\2" + function + b"(" + storage + rest)
+    aligned = b"(" + storage.replace(count, b"K\4") + rest.replace(dtype, b"float32")
+    assert value(b"\x80\2" + function + aligned).dtype is torch.float32
