@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 import netspec
-from netspec.collecting import without_collecting
 
 COMMANDS = {
     "bench": "Time a compiled net, and the same net in other engines.",
@@ -42,6 +41,10 @@ because the commands together import half of netspec.
 """
 
 
+SELDOM = 100_000
+"""The number of new objects after which the garbage collector runs."""
+
+
 class _Commands(click.Group):
     """A group whose commands can print whatever the encoding of standard output is."""
 
@@ -53,8 +56,7 @@ class _Commands(click.Group):
             return super().get_command(ctx, cmd_name)
         name = f"{__name__}.{cmd_name}"
         if name not in sys.modules:
-            with without_collecting():
-                import_module(name)
+            import_module(name)
             # Later collections, also the one at exit, need not visit what was imported: it stays.
             gc.freeze()
         command: click.Command = getattr(sys.modules[name], cmd_name)
@@ -72,6 +74,8 @@ class _Commands(click.Group):
             formatter.write_dl([*COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        # Imports, also that of PyTorch, make a million objects that stay: look at them seldom.
+        gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
         for name in ("stdout", "stderr"):
             stream: Any = getattr(sys, name)
             if stream is None:  # closed by the caller
