@@ -146,10 +146,8 @@ def tuned(case: LayerCase, bench: Bench, machine: Machine) -> Entry:
 
     geometry = geometry_of(case)
     arithmetic = (DTYPES[case.dtype], precision_of(case.dtype))
-    # Tensor descriptors need addresses and pixels whose bytes 16 divides.  Operands of a benchmark
-    # begin at such addresses, so only the numbers of channels must be checked.
-    is_whole = geometry.channels % 8 == geometry.count % 8 == 0
-    has_descriptors = is_whole and bench.device == "cuda" and _has_descriptors()
+    # Operands of a benchmark begin at addresses that descriptors support.
+    has_descriptors = bench.device == "cuda" and _has_descriptors()
     candidates = configurations.candidates(geometry, *arithmetic, has_descriptors=has_descriptors)
     by_name = {name_of(configuration): configuration for configuration in candidates}
     makers = {name: partial(with_configuration, case, c) for name, c in by_name.items()}

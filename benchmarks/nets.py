@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,25 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 def keep(answer: dict[str, Any], folder: Path) -> None:
     """Store the cases of a result; they replace older results of the same cases.
 
-    Cases of another machine or version are dropped, because their times cannot be compared.
+    A case keeps the ratio that it replaces as ``earlier``.  Cases of another machine or version are
+    dropped, because their times cannot be compared.
     """
-    path = nets_path(answer["machine"], folder)
-    cases = {key(case): case for case in answer["cases"]}
+    path, now = nets_path(answer["machine"], folder), datetime.now(UTC)
+    cases: dict[Any, dict[str, Any]] = {}
     if path.exists():
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["machine"] == answer["machine"]:
-            cases = {key(case): case for case in stored["cases"]} | cases
-    kept = {"machine": answer["machine"], "date": date.today().isoformat()}
+            cases = {key(case): case for case in stored["cases"]}
+    for case in answer["cases"]:
+        before = cases.get(key(case), {})
+        known = {entry["name"]: entry for entry in before.get("engines", ())}
+        for entry in case["engines"]:  # memory that was measured before, if it was not again
+            if entry.get("peak_mb") is None and entry["name"] in known:
+                entry["peak_mb"] = known[entry["name"]].get("peak_mb")
+        earlier = {name: before.get(name) for name in ("measured_at", "ratio", "best_peer")}
+        measured = {"measured_at": now.isoformat(timespec="minutes"), "earlier": earlier}
+        cases[key(case)] = case | measured
+    kept = {"machine": answer["machine"], "date": now.date().isoformat()}
     write(path, kept | {"cases": list(cases.values())})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from math import exp, fsum, log
 from typing import Any
 
@@ -41,11 +42,13 @@ NETS_INTRODUCTION = """\
 
 `OMP_NUM_THREADS=1 python benchmarks/nets.py`, and the same with 2, run `netspec bench`: all engines
 in one process, in turns, with the same weights and images ([bench.md](bench.md) describes the
-method). Times are medians in milliseconds per batch. **ratio** is the time of the best peer divided
-by netspec's: above 1, netspec is faster; – means that the machine was not quiet. "overlap" means
-that the quartiles of the two overlap: the difference may be noise. **floor** is the least time at
-the rates of the same run ([definition](bench.md#the-floor)). Code that has changed since the date
-of a table has not been measured again.
+method). Times are medians in milliseconds per batch, for netspec and the best peer with quartiles.
+**ratio** is the time of the best peer divided by netspec's: above 1, netspec is faster; – means
+that the machine was not quiet. "overlap" means that the quartiles of the two overlap: the
+difference may be noise. **earlier** is the ratio that another process measured before, with the
+time between the two. **floor** is the least time at the rates of the same run
+([definition](bench.md#the-floor)). **MB** is the peak memory of netspec, and of eager PyTorch in
+brackets. Code that has changed since the date of a table has not been measured again.
 """
 
 
@@ -81,7 +84,7 @@ def is_clear(case: Figures) -> bool:
 
 def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
     """Yield a table for each CPU."""
-    heads = ["net", "type", "batch", OURS, *PEERS, "floor", "best peer", "ratio"]
+    heads = ["net", "type", "batch", OURS, *PEERS, "floor", "ratio", "earlier", "MB"]
     if measured:
         yield NETS_INTRODUCTION
     for figures in measured:
@@ -109,20 +112,43 @@ def is_estimate(floor: Figures) -> bool:
 def net_row(case: Figures) -> list[str]:
     """Return the row of a case; a cell without a time says why."""
     engines = {entry["name"]: entry for entry in case["engines"]}
-    medians = [median(engines[name]) if name in engines else NOTHING for name in (OURS, *PEERS)]
+    best = case["best_peer"]
+    times = [
+        median(engines[name], name in (OURS, best)) if name in engines else NOTHING
+        for name in (OURS, *PEERS)
+    ]
     ratio = NOTHING
     if case["ratio"] is not None:
         ratio = f"{case['ratio']:.2f}×{'' if is_clear(case) else ' (overlap)'}"
-    best = case["best_peer"] or NOTHING
     floor = NOTHING if is_estimate(case["floor"]) else number(case["floor"]["ms"])
-    return [case["spec"], case["dtype"], str(case["batch"]), *medians, floor, best, ratio]
+    net = [case["spec"], case["dtype"], str(case["batch"])]
+    return [*net, *times, floor, ratio, earlier(case), memory(engines)]
 
 
-def median(entry: Figures) -> str:
+def earlier(case: Figures) -> str:
+    """Return the ratio of the measurement before, and the time between the two."""
+    before = case.get("earlier", {})
+    if before.get("ratio") is None or before["measured_at"] is None:
+        return NOTHING
+    first, second = (datetime.fromisoformat(one["measured_at"]) for one in (before, case))
+    return f"{before['ratio']:.2f}× ({(second - first).total_seconds() / 3600:.1f} h)"
+
+
+def memory(engines: dict[str, Figures]) -> str:
+    """Return the peak memory of netspec, and that of eager PyTorch in brackets."""
+    ours, eager = (engines.get(name, {}).get("peak_mb") for name in (OURS, "eager"))
+    if ours is None:
+        return NOTHING
+    return f"{ours:,.0f}" if eager is None else f"{ours:,.0f} ({eager:,.0f})"
+
+
+def median(entry: Figures, with_quartiles: bool) -> str:
     """Return the median time of an engine, or the reason why there is none."""
     why = entry["error"]
     if why is None:
-        return number(entry["median_ms"])
+        time = number(entry["median_ms"])
+        low, high = map(number, entry["spread_ms"])
+        return f"{time} ({low} to {high})" if with_quartiles else time
     if why.startswith("not installed"):
         return NOTHING
     return "disagrees" if why.startswith("disagrees") else "failed"

@@ -20,6 +20,7 @@ from netspec.kernels import ahead, sums
 from netspec.kernels.conv import (
     implicit,
     input_gradient,
+    narrow,
     packed,
     persistent,
     pointwise,
@@ -46,6 +47,7 @@ FAMILIES: dict[str, tuple[ModuleType, ...]] = {
     "pointwise": (pointwise,),
     "persistent": (persistent,),
     "tiled": (tiled,),
+    "narrow": (narrow,),
     "input_gradient": (input_gradient,),
     "weight_gradient": (weight_gradient,),
     "fc": (fc,),
@@ -60,7 +62,7 @@ FAMILIES: dict[str, tuple[ModuleType, ...]] = {
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 CAPABILITIES = (80, 90)
-ONLY_ON = {"persistent": (90,), "tiled": (90,)}
+ONLY_ON = {"persistent": (90,), "tiled": (90,), "narrow": (90,)}
 """Families that support only some of the targets."""
 
 PRODUCTS = ("HGMMA", "HMMA", "FFMA")

@@ -50,6 +50,12 @@ FIRST_LAYERS = (
     ("17x9x1", "conv 5x5, 6"),
     ("12x13x3", "conv 3x3, 64, pad=1 | relu"),
 )
+NARROW = (
+    FIRST_LAYERS[0],
+    ("15x14x3", "conv 7x7, 8, stride=2, pad=3"),
+    ("17x9x1", "conv 5x5, 16, bias=off"),
+    FIRST_LAYERS[3],
+)
 POINTWISE = (
     ("9x7x21", "conv 1x1, 13"),
     ("14x13x480", "conv 1x1, 208 | relu"),
@@ -69,6 +75,7 @@ ROWS = {
     "pointwise": POINTWISE,
     "persistent": (*POINTWISE[1:], ("9x7x40", "conv 1x1, 24 | relu")),
     "tiled": TILED,
+    "narrow": NARROW,
     "input_gradient": (*CONVOLUTIONS, POINTWISE[0]),
     "weight_gradient": (FIRST_LAYERS[1], FIRST_LAYERS[3], CONVOLUTIONS[4], POINTWISE[1]),
     "fc": (("3x5x7", "fc 9"), ("2x2x256", "fc 130 | relu"), ("1x1x1024", "fc 77, bias=off")),

@@ -35,7 +35,7 @@ if there are more than ``WORTH`` seconds left."""
 WORTH = 8.0
 
 HARDEST = (
-    "implicit", "tiled", "persistent", "input_gradient", "packed", "split", "pointwise",
+    "implicit", "tiled", "narrow", "persistent", "input_gradient", "packed", "split", "pointwise",
     "weight_gradient", "fc", "sums", "lrn", "lrn_maxpool", "maxpool", "avgpool", "subsample",
 )  # fmt: skip
 """The families, those first whose kernels have 8 warps or loops over taps."""

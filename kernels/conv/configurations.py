@@ -15,7 +15,16 @@ import torch
 from torch import Tensor
 
 from netspec.kernels import measured
-from netspec.kernels.conv import implicit, packed, persistent, pointwise, split, tiled, tiles
+from netspec.kernels.conv import (
+    implicit,
+    narrow,
+    packed,
+    persistent,
+    pointwise,
+    split,
+    tiled,
+    tiles,
+)
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import Launch
@@ -27,11 +36,13 @@ KERNELS: dict[str, ModuleType] = {
     "pointwise": pointwise,
     "persistent": persistent,
     "tiled": tiled,
+    "narrow": narrow,
 }
 """The modules of the forward kernels by name; each has a function ``launches``."""
 
-BY_DESCRIPTOR = ("persistent", "tiled")
-"""The kernels that move their operands by tensor descriptors; only a measurement chooses them."""
+BY_DESCRIPTOR = ("persistent", "tiled", "narrow")
+"""The kernels that move their operands by tensor descriptors; only a measurement chooses them.
+Each module has a function ``fits``."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Configuration:
 
     def fits(self, x: Tensor, w: Tensor, y: Tensor) -> bool:
         """Return True if the kernel can run with the layout of these operands."""
-        return self.kernel not in BY_DESCRIPTOR or persistent.fits(x, w, y)
+        return self.kernel not in BY_DESCRIPTOR or bool(KERNELS[self.kernel].fits(x, w, y))
 
 
 def candidates(
@@ -63,22 +74,30 @@ def candidates(
         geometry: sizes of the convolution.
         dtype: type of the operands.
         precision: precision of float32 products.
-        has_descriptors: True if :func:`netspec.kernels.conv.persistent.fits`, which depends on the
-            addresses of the operands as well as on their sizes.
+        has_descriptors: True if the device has tensor descriptors.  Their kernels need pixels
+            whose size in bytes 16 divides, and tensors that begin at such addresses.
     """
     kind = tiles.arithmetic(dtype, precision)
+    writes = has_descriptors and _is_whole(geometry.count, dtype)
+    moves = writes and _is_whole(geometry.channels, dtype)
     if geometry.is_pointwise and geometry.groups == 1:
         kernels = {"pointwise": pointwise.TILES[kind]}
-        if has_descriptors:
+        if moves:
             kernels["persistent"] = persistent.TILES[kind]
     else:
         kernels = {"implicit": implicit.TILES[kind]}
-        if has_descriptors:
+        if moves:
             kernels["tiled"] = tuple(tiled.candidates(geometry, kind))
     kernels["split"] = tuple(split.candidates(implicit.product(geometry), kind))
     if packed.fits(geometry):
         kernels["packed"] = packed.TILES[kind]
+        if writes:
+            kernels["narrow"] = tuple(narrow.candidates(geometry, kind))
     return [Configuration(kernel, tile) for kernel, known in kernels.items() for tile in known]
+
+
+def _is_whole(channels: int, dtype: torch.dtype) -> bool:
+    return channels * dtype.itemsize % persistent.ALIGNMENT == 0
 
 
 def described(geometry: Geometry, dtype: torch.dtype, precision: str) -> str:

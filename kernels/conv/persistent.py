@@ -58,23 +58,34 @@ TILES: tiles.Tiles = {
 def fits(x: Tensor, w: Tensor, y: Tensor) -> bool:
     """Return True if descriptors support x [N, H, W, C], w [O, 1, 1, C] and y [N, H, W, O].
 
-    Each tensor and each of its rows must begin at a multiple of 16 bytes, and the length of a row
-    must be a multiple of 16 bytes.  So in half precision, C, O and the first channels of slices
-    must be multiples of 8.  The device must have capability 9.0 or higher, or be the interpreter.
-
     Raises:
         ValueError: if a tensor is not channels-last.
     """
-    if x.device.type == "cuda":
-        if torch.cuda.get_device_capability(x.device) < divmod(CAPABILITY, 10):
-            return False
-    elif x.device.type != "meta" and not is_interpreted():
-        return False
-    return all(
-        address(t) % ALIGNMENT == 0
-        and pitch(name, t) * t.element_size() % ALIGNMENT == 0
-        and t.shape[3] * t.element_size() % ALIGNMENT == 0
-        for name, t in (("x", x), ("w", w), ("y", y))
+    return has_descriptors(x.device) and all(
+        is_aligned(name, t) for name, t in (("x", x), ("w", w), ("y", y))
+    )
+
+
+def has_descriptors(device: torch.device) -> bool:
+    """Return True for a GPU of capability 9.0 or higher, ``meta``, and the interpreter."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= divmod(CAPABILITY, 10)
+    return device.type == "meta" or is_interpreted()
+
+
+def is_aligned(name: str, x: Tensor) -> bool:
+    """Return True if a tensor and each of its rows begin at a multiple of 16 bytes, and the length
+    of a row is a multiple of 16 bytes.
+
+    So in half precision, channels and the first channels of slices must be multiples of 8.
+
+    Raises:
+        ValueError: if the tensor is not channels-last.
+    """
+    return (
+        address(x) % ALIGNMENT == 0
+        and pitch(name, x) * x.element_size() % ALIGNMENT == 0
+        and x.shape[3] * x.element_size() % ALIGNMENT == 0
     )
 
 

@@ -159,9 +159,9 @@ def launches(
     terms = geometry.terms
     constants = geometry.constants()
     arguments: dict[str, object] = {
-        "x_blocks": _blocks("x", x, block, tile.depth),
+        "x_blocks": blocks_of("x", x, block, tile.depth),
         "w_rows": TensorDescriptor(w, [len(w), terms], [terms, 1], [tile.columns, tile.depth]),
-        "y_blocks": _blocks("y", y, block, tile.columns),
+        "y_blocks": blocks_of("y", y, block, tile.columns),
         "b_ptr": b,
         "row_blocks": row_blocks,
         "column_blocks": column_blocks,
@@ -188,7 +188,7 @@ CONSTANTS = (
 )
 
 
-def _blocks(name: str, x: Tensor, block: tuple[int, int], channels: int) -> TensorDescriptor:
+def blocks_of(name: str, x: Tensor, block: tuple[int, int], channels: int) -> TensorDescriptor:
     """Return a descriptor of a map for blocks of one image."""
     _, height, width, _ = x.shape
     step = pitch(name, x)

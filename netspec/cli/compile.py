@@ -28,7 +28,7 @@ from netspec.files.kinds import DESCRIPTION, FORMATS, description_of, format_of,
 from netspec.files.members import LARGEST, parsed
 from netspec.files.reading import read_named
 from netspec.ir.arguments import DTYPES
-from netspec.ir.words import counted
+from netspec.ir.words import as_size, counted
 from netspec.language.diagnostics import printable
 from netspec.lowering.passes import PASSES
 from netspec.net import Net
@@ -347,10 +347,10 @@ def _says(
         yield "run", f"{ran.shapes}, {ran.dtype}"
         yield "verify", str(ran.verification)
     if kernels is not None:
-        size = sum(map(len, kernels.values())) / 2**20
+        size = as_size(sum(map(len, kernels.values())))
         yield (
             "compile",
-            f"{len(kernels) - 1} kernels for {target}, {size:,.1f} MiB; not run on this machine",
+            f"{len(kernels) - 1} kernels for {target}, {size}; not run on this machine",
         )
     if saved is not None:
         # the first line has the name of the step, which has the time

@@ -30,7 +30,7 @@ from netspec.pretrained.pairs import Pair, Pairing
 from netspec.pretrained.unpaired import Unpaired
 from netspec.printing import Printed
 from netspec.runtime.description import computed, differences, expected
-from netspec.runtime.weights import require_finite
+from netspec.runtime.weights import require_finite, warn_of_another_net
 from netspec.trained import spec_of
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
             return family, _called(net, family.pairing(weights), names)
     own = _by_own_names(net, weights)
     if own is not None:
-        _warn_of_another_net(net, weights, own)
+        _warn_of_other_layers(net, weights, own)
         return None, own
     try:
         return None, by_structure(net, weights)
@@ -263,7 +263,7 @@ def _by_own_names(net: Net, weights: Weights) -> Pairing | None:
     )
 
 
-def _warn_of_another_net(net: Net, weights: Weights, pairing: Pairing) -> None:
+def _warn_of_other_layers(net: Net, weights: Weights, pairing: Pairing) -> None:
     """Warn if a file of netspec has the weights of a net that computes something else.
 
     A layer that gets another shape, such as an fc as a convolution, is meant to differ.
@@ -279,13 +279,7 @@ def _warn_of_another_net(net: Net, weights: Weights, pairing: Pairing) -> None:
         if role in pair.layer.tensors and tuple(pair.layer.tensors[role].shape) != shape
     }
     meant = (*(f"{stage} was " for stage in reshaped), *(["output "] if reshaped else []))
-    differing = [one for one in told if not one.startswith(meant)]
-    if differing:
-        listed = "; ".join(differing[:SHOWN_AT_MOST])
-        warn_user(
-            f"the weights in {weights.path} fit {net.name} by name, but are of a net that computes "
-            f"something else: {listed}"
-        )
+    warn_of_another_net(net, [one for one in told if not one.startswith(meant)], weights.path)
 
 
 def _warn_of_twin(family: Family, path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
@@ -12,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import Module
 
-from netspec.errors import DataError, require_type
+from netspec.errors import DataError, require_type, warn_user
 from netspec.files.finite import first_not_finite, require_finite_to_save
 from netspec.files.kinds import WEIGHTS, require_place
 from netspec.files.members import shown
@@ -60,21 +59,26 @@ def load_weights(model: Compiled | Model, path: str | Path) -> None:
     image = tensors.pop(IMAGE, None)
     differing, expects = differences(model.net, texts, target), expected(texts, target)
     model.load_state_dict({**model.state_dict(), **tensors})
-    _warn_of_another_net(model.net, differing, target)
+    warn_of_another_net(model.net, differing, target)
     if expects is not None:
         model.expects = _joined(model.net, with_image(expects, image, str(target)), target)
 
 
-def _warn_of_another_net(net: Net, differing: Sequence[str], path: Path) -> None:
-    """Warn if the weights in a file were saved by a net that computes something else."""
+def warn_of_another_net(net: Net, differing: Sequence[str], path: Path) -> None:
+    """Warn if the weights in a file were saved by a net that computes something else.
+
+    Args:
+        net: the net that takes the weights.
+        differing: what differs between the two nets.
+        path: the file.
+    """
     if differing:
         listed = "; ".join(differing[:SHOWN_AT_MOST])
         more = len(differing) - SHOWN_AT_MOST
         others = f"; and {more} more" if more > 0 else ""
-        warnings.warn(
-            f"the weights in {path} fit {net.name} by name and shape, but are of a net that "
-            f"computes something else: {listed}{others}",
-            stacklevel=3,
+        warn_user(
+            f"the weights in {path} fit {net.name}, but are of a net that computes something else: "
+            f"{listed}{others}"
         )
 
 
@@ -88,10 +92,9 @@ def _joined(net: Net, expects: Expects, path: Path) -> Expects:
     if expects.prepare is None:
         expects = replace(expects, prepare=own.prepare, views=own.views)
     elif own.prepare is not None and not own.missing and own.prepare != expects.prepare:
-        warnings.warn(
+        warn_user(
             f"the spec of {net.name} prepares images by `{own}`, and the weights in {path} were "
-            f"trained with images prepared by `{expects}`: the latter is used",
-            stacklevel=3,
+            f"trained with images prepared by `{expects}`: the latter is used"
         )
     return replace(expects, classes=expects.classes or own.classes)
 

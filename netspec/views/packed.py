@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from netspec.data.packing import SPLITS, Packed
-from netspec.ir.words import counted
+from netspec.ir.words import as_size, counted
 from netspec.language.diagnostics import printable
 
 
@@ -24,7 +24,7 @@ def lines(packed: Packed, style: Callable[[str, str], str]) -> Iterator[str]:
         skipped = f", {counted(len(of['faults']), 'image')} skipped" if of["faults"] else ""
         yield (
             f"{split:<5}  {counted(of['images'], 'image')} of {size} x {size} pixels in "
-            f"{counted(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{skipped}"
+            f"{counted(of['shards'], 'shard')}, {as_size(of['bytes'])}{skipped}"
         )
     yield f"train and test with --data {packed.data}"
 

@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from netspec.ir.symbols import by
-from netspec.ir.words import counted
+from netspec.ir.words import as_size, counted
 from netspec.language.diagnostics import printable
 from netspec.pretrained.convert import Converted
 from netspec.pretrained.families import Family
@@ -62,7 +62,7 @@ def lines(converted: Converted, style: Style, *, table: bool = False) -> Iterato
         )
     if converted.path is not None:
         size = converted.path.stat().st_size if converted.path.is_file() else 0
-        yield f"{converted.path}, {size / 2**20:,.1f} MiB"
+        yield f"{converted.path}, {as_size(size)}"
 
 
 def _unused(converted: Converted) -> str:

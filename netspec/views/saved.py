@@ -7,7 +7,7 @@ from typing import Any
 
 from netspec.inference.saving import Saved
 from netspec.ir.expects import Expects
-from netspec.ir.words import counted
+from netspec.ir.words import as_size, counted
 from netspec.language.diagnostics import printable
 
 
@@ -21,7 +21,7 @@ def lines(saved: Saved) -> Iterator[str]:
     path = saved.path
     size = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())
     is_kept = path.is_file() or path.is_dir()  # otherwise it is a pipe or a device
-    yield f"{path}, {size / 2**20:,.1f} MiB" if is_kept else str(path)
+    yield f"{path}, {as_size(size)}" if is_kept else str(path)
     if saved.digest:
         yield f"root digest {saved.digest}"
     if saved.heads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,24 @@ def test_cases_are_kept_one_by_one_and_replaced_when_run_again(tmp_path: Path) -
     assert kept(tmp_path) == [("googlenet", 1, 6.0)]
 
 
+def test_a_case_keeps_the_ratio_that_it_replaces_and_when_it_was_measured(
+    tmp_path: Path, performance: Any
+) -> None:
+    for ratio in (1.25, 1.5):
+        entry = case("alexnet", 1, 10.0, inductor=15.0) | {"ratio": ratio}
+        entry["engines"][0]["peak_mb"], entry["engines"][1]["peak_mb"] = 260.2, 1261.0
+        nets.keep({"machine": MACHINE, "cases": [entry]}, tmp_path)
+    path = nets.nets_path(MACHINE, tmp_path)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    (last,) = stored["cases"]
+    assert last["earlier"]["ratio"] == 1.25
+    then = datetime.fromisoformat(last["measured_at"])
+    assert abs(datetime.now(UTC) - then) < timedelta(minutes=5)
+    last["earlier"]["measured_at"] = (then - timedelta(minutes=72)).isoformat()
+    page = "\n".join(performance.whole_nets([stored]))
+    assert "| 1.50× | 1.25× (1.2 h) | 260 (1,261) |" in page
+
+
 def test_each_number_of_threads_has_a_file(tmp_path: Path) -> None:
     for threads in (1, 2):
         machine = MACHINE | {"threads": threads}
@@ -85,8 +104,8 @@ def test_a_cell_of_the_page_has_a_time_or_says_why_not(performance: Any) -> None
     figures = {"machine": MACHINE, "date": "2000-01-01", "cases": [entry]}
     page = "\n".join(performance.whole_nets([figures]))
     assert "Made-up 1, measured on 2000-01-01: threads 3, torch 2, netspec 7, onnxruntime 7" in page
-    row = "| alexnet | float32 | 8 | 10.0 | disagrees | – | 15.0 | – | failed | 5.00 |"
-    assert f"{row} inductor | 1.50× |" in page
+    times = "10.0 (10.0 to 10.0) | disagrees | – | 15.0 (15.0 to 15.0) | – | failed | 5.00"
+    assert f"| alexnet | float32 | 8 | {times} | 1.50× | – | – |" in page
     assert "A missing floor" not in page
 
 
@@ -96,5 +115,6 @@ def test_a_floor_that_was_an_estimate_is_not_shown(performance: Any) -> None:
     entry |= {"dtype": "bfloat16", "best_peer": "eager", "ratio": None}
     figures = {"machine": MACHINE, "date": "2000-01-01", "cases": [entry]}
     page = "\n".join(performance.whole_nets([figures]))
-    assert "| alexnet | bfloat16 | 8 | 10.0 | – | – | – | – | – | – | eager | – |" in page
+    times = "10.0 (10.0 to 10.0) | – | – | – | – | – | –"
+    assert f"| alexnet | bfloat16 | 8 | {times} | – | – | – |" in page
     assert "A missing floor (–) was not measured again" in page

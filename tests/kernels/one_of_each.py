@@ -10,7 +10,7 @@ import sys
 import torch
 
 from netspec.kernels import operators  # noqa: F401 (registers torch.ops.netspec)
-from netspec.kernels.conv import persistent, tiled
+from netspec.kernels.conv import narrow, persistent, tiled
 from netspec.kernels.conv.geometry import Geometry, checked
 from netspec.kernels.conv.tiles import arithmetic
 from netspec.kernels.launch import run
@@ -48,6 +48,11 @@ def convolutions(dtype: torch.dtype) -> None:
         filters = normal(24, 3, 3, 2 * tile.depth, dtype=dtype)
         geometry = checked(deep, filters, [1, 1], [1] * 4, [1, 1], 1)
         run(tiled.launches(deep, filters, None, y, geometry, **how | {"tile": tile}))
+        tile = narrow.TILES[arithmetic(dtype, "ieee")][-1]
+        filters = normal(24, 5, 5, 3, dtype=dtype)
+        geometry = checked(first, filters, [2, 2], [1] * 4, [1, 1], 1)
+        y = first.new_empty(geometry.size_out)
+        run(narrow.launches(first, filters, None, y, geometry, **how | {"tile": tile}))
 
 
 def others(dtype: torch.dtype) -> None:

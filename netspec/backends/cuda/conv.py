@@ -49,7 +49,7 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
         windows,
         problem.dtype,
         target.precision,
-        has_descriptors=target.has_descriptors(problem.dtype, windows.channels, windows.count),
+        has_descriptors=target.has_descriptors,
     ):
         yield TritonConv(target, configuration)
 

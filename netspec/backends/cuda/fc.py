@@ -39,7 +39,7 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
         geometry,
         problem.dtype,
         target.precision,
-        has_descriptors=target.has_descriptors(problem.dtype, geometry.channels, geometry.count),
+        has_descriptors=target.has_descriptors,
     ):
         yield TritonLinear(target, configuration=configuration)
 

@@ -40,16 +40,12 @@ class Target:
         half precision."""
         return self.device != "cpu" and dtype.itemsize == 2
 
-    def has_descriptors(self, dtype: torch.dtype, *channels: int) -> bool:
-        """Return True if tensor descriptors can move maps with these numbers of channels.
-
-        They need compute capability 9.0, and pixels whose size in bytes 16 divides.
-        """
+    @property
+    def has_descriptors(self) -> bool:
+        """True if the device has tensor descriptors: those with compute capability 9.0."""
         if self.device.startswith("cuda"):
-            is_able = torch.cuda.get_device_capability(self.device) >= (9, 0)
-        else:
-            is_able = self.device == "cpu"
-        return is_able and all(count * dtype.itemsize % 16 == 0 for count in channels)
+            return torch.cuda.get_device_capability(self.device) >= (9, 0)
+        return self.device == "cpu"
 
 
 class CudaImplementation(Implementation):

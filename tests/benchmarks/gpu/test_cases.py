@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.gpu.cases import ARITHMETIC, NETS, ROWS, Case, cases, implementations, problem
-from netspec.kernels.conv import implicit, packed, persistent, pointwise, tiled
+from netspec.kernels.conv import implicit, narrow, packed, persistent, pointwise, tiled
 from netspec.kernels.fc import forward as fc
 from netspec.kernels.shipped import FAMILIES
 
@@ -39,6 +39,7 @@ TILES = {
     "pointwise": pointwise,
     "persistent": persistent,
     "tiled": tiled,
+    "narrow": narrow,
 }
 
 

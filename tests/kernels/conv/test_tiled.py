@@ -37,7 +37,7 @@ def assert_convolved(
     filters = w.double().permute(0, 3, 1, 2)
 
     def convolved(image: Tensor, filters: Tensor, bias: Tensor | None) -> Tensor:
-        y = torch.conv2d(image, filters, bias, dilation=geometry.dilation)
+        y = torch.conv2d(image, filters, bias, geometry.stride, dilation=geometry.dilation)
         return y.permute(0, 2, 3, 1)
 
     bias = None if b is None else b.double()
