@@ -2,6 +2,7 @@
 # make venv      install what the tests need too
 # make quick     some tests of each folder, in less than a minute
 # make test      the tests
+# make browser   the tests that open reports in Chromium
 # make test-all  the tests that are slow too, all of hypothesis's examples, and test-weights
 # make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
 # make gate      tests of compiled kernels with the Triton and the PyTorch of GATE, in build/gate
@@ -36,7 +37,7 @@ BUDGET ?= 330
 # Python are those of the machine with the GPU.
 GPU_PYTHON ?= build/gpu-python/bin/python
 
-.PHONY: venv demo quick test test-all test-weights gate gpu gpu-bundle test-gpu lint format clean
+.PHONY: venv demo quick test browser test-all test-weights gate gpu gpu-bundle test-gpu lint format clean
 
 venv: $(TESTED)
 
@@ -75,6 +76,9 @@ quick: venv
 
 test: venv
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+browser: venv
+	$(BIN)/python -m pytest -n $(WORKERS) -m browser tests/reporting
 
 test-all: venv
 	$(BIN)/python -m tests.everything

@@ -11,6 +11,7 @@ from benchmarks.results import FOLDER
 DOCS = Path(__file__).parents[2] / "docs"
 
 
+@pytest.mark.slow
 def test_steps_are_timed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--batch", "2", "--steps", "2"], tmp_path)
     (path,) = tmp_path.glob("alexnet_steps-*.json")

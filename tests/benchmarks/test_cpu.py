@@ -84,6 +84,7 @@ def test_accuracy_is_that_of_the_worst_of_32_images(
     assert "These errors are of the random weights before 2026-11-29" in earlier
 
 
+@pytest.mark.slow
 def test_loading_is_timed_in_processes_of_its_own(tmp_path: Path, performance: ModuleType) -> None:
     loading.main(["--net", "lenet5", "--processes", "1"], tmp_path)
     figures = kept(tmp_path)

@@ -97,7 +97,7 @@ def test_weights_of_another_net_are_told(tmp_path: Path) -> None:
     done = run("compile", tmp_path / "other.net", "--weights", tmp_path / "w.safetensors")
     assert done.exit_code == 0
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"warning: the weights in {tmp_path / 'w.safetensors'} fit one by")
+    assert line.startswith(f"warning: the weights in {tmp_path / 'w.safetensors'} fit one, but")
     assert "b was `a | relu | fc count=2` and is `a | tanh | fc count=2`" in line
 
 

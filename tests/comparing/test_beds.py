@@ -11,7 +11,10 @@ from netspec.data import cifar
 from tests.data.test_cifar import RECORDS, records
 
 
-@pytest.mark.parametrize(("name", "arms"), [("tencrop", 2), ("warmstart", 3), ("colour", 2)])
+@pytest.mark.parametrize(
+    ("name", "arms"),
+    [("tencrop", 2), pytest.param("warmstart", 3, marks=pytest.mark.slow), ("colour", 2)],
+)
 def test_cifars_net_is_compared(
     name: str, arms: int, photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from tests.reporting.test_nodes import HOSTILE
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.browser
+
 GRAPH = ["graph", "table"]
 
 

@@ -22,7 +22,9 @@ def models() -> tuple[Compiled, netspec.Model]:
     return pair(loads(RICH))
 
 
-@pytest.mark.parametrize("name", ["lenet5", "alexnet", "googlenet"])
+@pytest.mark.parametrize(
+    "name", ["lenet5", pytest.param("alexnet", marks=pytest.mark.slow), "googlenet"]
+)
 def test_every_row_is_that_of_the_reference(name: str) -> None:
     net = netspec.load(name)
     model, plain = netspec.compile(net), netspec.reference(net)

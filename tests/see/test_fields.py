@@ -54,7 +54,7 @@ def corners(net: Net, row: str) -> list[tuple[int, int]]:
 
 
 NETS = [
-    ("alexnet", "C2", "27x31x3"),
+    pytest.param("alexnet", "C2", "27x31x3", marks=pytest.mark.slow),
     ("vgg11", "S2", "14x16x3"),
     pytest.param("googlenet", "pool2", "29x33x3", marks=pytest.mark.slow),
 ]

@@ -87,7 +87,7 @@ def test_no_stored_engine_is_faster_than_its_floor() -> None:
     assert [beaten(case) for figures in stored for case in figures["cases"] if beaten(case)] == []
 
 
-@pytest.mark.parametrize("spec", ["lenet5", "narrow"])
+@pytest.mark.parametrize("spec", ["lenet5", pytest.param("narrow", marks=pytest.mark.slow)])
 def test_no_engine_is_faster_than_its_floor_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
 ) -> None:

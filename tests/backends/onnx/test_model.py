@@ -33,7 +33,7 @@ from tests.backends.onnx.helpers import (
         "cifar4",
         "nin",
         "nin_cifar10",
-        "alexnet",
+        pytest.param("alexnet", marks=pytest.mark.slow),
         "googlenet",
         pytest.param("inception_v3", marks=pytest.mark.slow),  # in its parts as googlenet
     ],
@@ -65,7 +65,10 @@ def exact(model: Model, stage: str, inputs: list[Tensor]) -> Tensor:
     return value
 
 
-@pytest.mark.parametrize(("spec", "lrn"), [("alexnet", 4), ("googlenet", 2), ("cifar4", 2)])
+@pytest.mark.parametrize(
+    ("spec", "lrn"),
+    [pytest.param("alexnet", 4, marks=pytest.mark.slow), ("googlenet", 2), ("cifar4", 2)],
+)
 def test_lrn_is_onnx_s_own_in_a_whole_net(spec: str, lrn: int) -> None:
     operators = kinds(onnx_bytes(netspec.reference(spec)))
     assert operators.count("LRN") == lrn

@@ -162,7 +162,7 @@ def check(case: Case, read: tuple[int, int], written: tuple[int, int]) -> None:
     assert_right(y.slice, x, case.norm, case.pool)
 
 
-@pytest.mark.parametrize("rows", [3, 8])
+@pytest.mark.parametrize("rows", [3, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "pool",
     [
