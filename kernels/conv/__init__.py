@@ -27,7 +27,7 @@ The kernels' parameters, with sizes and the order of axes:
     batch                   images, N
     height, width           of the input, H and W
     height_out, width_out   of the output, H' and W'
-    rows_height, rows_width of x with its padding
+    rows_height, rows_width  of x with its padding
     pixels                  of the whole output batch, N H' W'; of x with its padding, if copied
     values                  of all filters in ``taps_ptr``
     channels, count         channels and filters of one group
