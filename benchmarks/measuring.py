@@ -142,12 +142,13 @@ def tuned(case: LayerCase, bench: Bench, machine: Machine) -> Entry:
 
     Return the times, the fastest configuration, and the one that the model chooses.
     """
-    from netspec.kernels.conv import configurations
+    from netspec.kernels.conv import configurations, persistent
 
     geometry = geometry_of(case)
     arithmetic = (DTYPES[case.dtype], precision_of(case.dtype))
     # Operands of a benchmark begin at addresses that descriptors support.
-    has_descriptors = bench.device == "cuda" and _has_descriptors()
+    device = torch.device(bench.device)
+    has_descriptors = device.type == "cuda" and persistent.has_descriptors(device)
     candidates = configurations.candidates(geometry, *arithmetic, has_descriptors=has_descriptors)
     by_name = {name_of(configuration): configuration for configuration in candidates}
     makers = {name: partial(with_configuration, case, c) for name, c in by_name.items()}
@@ -159,10 +160,6 @@ def tuned(case: LayerCase, bench: Bench, machine: Machine) -> Entry:
         "fastest": None if fastest is None else asdict(by_name[fastest]),
         "unmeasured": name_of(configurations.choose(geometry, *arithmetic)),
     }
-
-
-def _has_descriptors() -> bool:
-    return torch.cuda.get_device_capability() >= (9, 0)
 
 
 def geometry_of(case: LayerCase) -> Any:

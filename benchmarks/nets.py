@@ -83,11 +83,9 @@ def keep(answer: dict[str, Any], folder: Path) -> None:
             cases = {key(case): case for case in stored["cases"]}
     for case in answer["cases"]:
         before = cases.get(key(case), {})
-        known = {entry["name"]: entry for entry in before.get("engines", ())}
-        for entry in case["engines"]:  # memory that was measured before, if it was not again
-            if entry.get("peak_mb") is None and entry["name"] in known:
-                entry["peak_mb"] = known[entry["name"]].get("peak_mb")
-        earlier = {name: before.get(name) for name in ("measured_at", "ratio", "best_peer")}
+        earlier = {name: before.get(name) for name in ("measured_at", "ratio")}
+        if earlier["ratio"] is None:  # the machine was not quiet
+            earlier = before.get("earlier", earlier)
         measured = {"measured_at": now.isoformat(timespec="minutes"), "earlier": earlier}
         cases[key(case)] = case | measured
     kept = {"machine": answer["machine"], "date": now.date().isoformat()}

@@ -46,7 +46,7 @@ method). Times are medians in milliseconds per batch, for netspec and the best p
 **ratio** is the time of the best peer divided by netspec's: above 1, netspec is faster; – means
 that the machine was not quiet. "overlap" means that the quartiles of the two overlap: the
 difference may be noise. **earlier** is the ratio that another process measured before, with the
-time between the two. **floor** is the least time at the rates of the same run
+time between the two, in which the code may have changed. **floor** is the least time at the rates of the same run
 ([definition](bench.md#the-floor)). **MB** is the peak memory of netspec, and of eager PyTorch in
 brackets. Code that has changed since the date of a table has not been measured again.
 """
@@ -97,7 +97,25 @@ def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
         yield from table(heads, map(net_row, figures["cases"]))
         if any(is_estimate(case["floor"]) for case in figures["cases"]):
             yield FLOORS_CHANGED
+    if measured:
+        yield BEHIND
 
+
+BEHIND = """\
+Where netspec is not ahead, the layers say why (`netspec bench NET --layers`, 2026-11-30, 2
+threads):
+
+- MobileNetV1: the 1x1 convolutions take 83 % of the time at a batch of 1, at 88 to 99 % of the
+  floor. At a batch of 8 the depthwise convolutions wait for memory: 1.6 ms for `sep2.relu6_1`,
+  which takes 0.05 ms for one image. Running the first steps for one image at a time
+  was tried and is not used: on a quiet machine it took 5 % less time, on a busy one 8 % more.
+- SqueezeNet 1.1 at a batch of 8: `conv10` runs at 99 % of the floor, the 3x3 convolutions of
+  `fire2` and `fire3` at 95 % of the rate of direct convolutions. They have 16 channels, too few
+  for Winograd's method. Max-pooling takes 6 %, the concatenations take 4 %.
+- bfloat16: convolutions are those of oneDNN, as OpenVINO's are, at 88 to 97 % of the floor
+  (DenseNet-121). Winograd's method needs the precision of float32. DenseNet-121 copies 58
+  concatenations, 6 % of the time.
+"""
 
 FLOORS_CHANGED = """\
 A missing floor (–) was not measured again after the definition of the floor changed.
@@ -114,7 +132,11 @@ def net_row(case: Figures) -> list[str]:
     engines = {entry["name"]: entry for entry in case["engines"]}
     best = case["best_peer"]
     times = [
-        median(engines[name], name in (OURS, best)) if name in engines else NOTHING
+        NOTHING
+        if name not in engines
+        else with_quartiles(engines[name])
+        if name in (OURS, best)
+        else median(engines[name])
         for name in (OURS, *PEERS)
     ]
     ratio = NOTHING
@@ -142,13 +164,19 @@ def memory(engines: dict[str, Figures]) -> str:
     return f"{ours:,.0f}" if eager is None else f"{ours:,.0f} ({eager:,.0f})"
 
 
-def median(entry: Figures, with_quartiles: bool) -> str:
+def with_quartiles(entry: Figures) -> str:
+    """Return the median time and the quartiles of an engine, or the reason why there are none."""
+    if entry["error"] is not None:
+        return median(entry)
+    low, high = map(number, entry["spread_ms"])
+    return f"{median(entry)} ({low} to {high})"
+
+
+def median(entry: Figures) -> str:
     """Return the median time of an engine, or the reason why there is none."""
     why = entry["error"]
     if why is None:
-        time = number(entry["median_ms"])
-        low, high = map(number, entry["spread_ms"])
-        return f"{time} ({low} to {high})" if with_quartiles else time
+        return number(entry["median_ms"])
     if why.startswith("not installed"):
         return NOTHING
     return "disagrees" if why.startswith("disagrees") else "failed"

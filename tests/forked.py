@@ -48,7 +48,7 @@ class Forked:
         return {key: value for key, value in os.environ.items() if key not in self.left_out}
 
     def run(self, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Do what ``python -m netspec`` does with these arguments."""
+        """Do what the command line does with these arguments."""
         return self.python("-m", "netspec", *arguments, **options)
 
     def python(

@@ -88,11 +88,11 @@ def candidates(
         kernels = {"implicit": implicit.TILES[kind]}
         if moves:
             kernels["tiled"] = tuple(tiled.candidates(geometry, kind))
+        if writes:
+            kernels["narrow"] = tuple(narrow.candidates(geometry, kind))
     kernels["split"] = tuple(split.candidates(implicit.product(geometry), kind))
     if packed.fits(geometry):
         kernels["packed"] = packed.TILES[kind]
-        if writes:
-            kernels["narrow"] = tuple(narrow.candidates(geometry, kind))
     return [Configuration(kernel, tile) for kernel, known in kernels.items() for tile in known]
 
 

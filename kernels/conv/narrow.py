@@ -2,17 +2,19 @@
 
     y[n, i, j, o] = act(b[o] + sum over r, k of rows[n, i s_h + r d_h, (j s_v) P + k] taps[o, r, k])
 
-``rows`` is x with its padding and with P channels, the last of them zeros: 4, or more if pixels
+``rows`` is x with its padding and with P channels, the last of them zeros: 4, or more if windows
 would not begin on 16 bytes.  So the kw P values of a window's row are contiguous, with k = s P + c.
 A tensor descriptor with the axes (n, i, r, j, k) describes these rows; those of neighbouring pixels
-overlap.  The tensor memory accelerator then computes all addresses, which takes more time than the
-products in :mod:`netspec.kernels.conv.packed`.  Of AlexNet's 11x11x3, 44 values of a row are read,
-of which 33 are not zeros, and multiplied in a step of 64.
+overlap.  The tensor memory accelerator computes the addresses, of which
+:mod:`netspec.kernels.conv.packed` computes one for each value.  For AlexNet's 11x11x3 a row has 44
+values, 33 of them from x, and a step has 64.
 
-Two launches before it write ``rows`` and ``taps`` to workspaces.  The product is w x^T, as in
+Two other launches first write ``rows`` and ``taps`` to workspaces.  The product is w x^T, as in
 :mod:`netspec.kernels.conv.tiled`.
 
-This kernel has not run on a GPU.  It is used only where a measurement found it to be the fastest.
+This kernel has not run on a GPU.  CUDA's documentation describes descriptors whose rows do not
+overlap; whether a driver accepts these is not known.  So the kernel is used only where a
+measurement, which also compares results, found it to be the fastest.
 """
 
 from __future__ import annotations
@@ -54,14 +56,19 @@ COPIED = 256
 
 
 def candidates(geometry: Geometry, kind: str) -> list[ProductTile]:
-    """Return the tiles for a convolution that waste the fewest products; none if it has dilated
-    columns, whose taps are not contiguous."""
-    if not packed.fits(geometry) or geometry.dilation[1] > 1:
+    """Return the tiles for a convolution that waste the fewest products; none if it cannot be
+    computed."""
+    if not supports(geometry):
         return []
     itemsize = {"half": 2, "double": 8}.get(kind, 4)
     size = geometry.kernel[1] * channels_of(geometry.stride[1], itemsize)
     least = min(_padded(size, tile) for tile in TILES[kind])
     return [tile for tile in TILES[kind] if _padded(size, tile) == least]
+
+
+def supports(geometry: Geometry) -> bool:
+    """Return True for few channels and one group, if the taps of a row are contiguous."""
+    return packed.fits(geometry) and geometry.dilation[1] == 1
 
 
 def _padded(size: int, tile: ProductTile) -> int:
@@ -91,10 +98,10 @@ def spread_pixels(
     CHANNELS: tl.constexpr, PITCH: tl.constexpr, COPIED: tl.constexpr,
 ):  # fmt: skip
     """Copy pixels of x to [N, H, W, PITCH], with zeros around the images and after the channels."""
-    pixel = tl.program_id(0) * COPIED + tl.arange(0, COPIED)
+    pixel = tl.program_id(0).to(tl.int64) * COPIED + tl.arange(0, COPIED)
     v = pixel % rows_width - PADDING_LEFT
     h = pixel // rows_width % rows_height - PADDING_TOP
-    n = (pixel // (rows_width * rows_height)).to(tl.int64)
+    n = pixel // (rows_width * rows_height)
     c = tl.arange(0, PITCH)
     is_inside = (h >= 0) & (h < height) & (v >= 0) & (v < width) & (pixel < pixels)
     x = tl.load(
@@ -102,7 +109,7 @@ def spread_pixels(
         mask=is_inside[:, None] & (c < CHANNELS)[None, :],
         other=0.0,
     )
-    place = pixel.to(tl.int64)[:, None] * PITCH + c[None, :]
+    place = pixel[:, None] * PITCH + c[None, :]
     tl.store(rows_ptr + place, x, mask=(pixel < pixels)[:, None])
 
 
@@ -181,7 +188,7 @@ def launches(
         ValueError: if it has dilated columns, groups or too many channels, or :func:`fits` is
             False.
     """
-    if not packed.fits(geometry) or geometry.dilation[1] > 1:
+    if not supports(geometry):
         raise ValueError(
             f"the kernel needs one group, up to {packed.MOST_CHANNELS} channels and no dilation of "
             f"columns, not {geometry.groups} groups, {geometry.channels} channels, dilation "

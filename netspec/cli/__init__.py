@@ -41,10 +41,6 @@ because the commands together import half of netspec.
 """
 
 
-SELDOM = 100_000
-"""The number of new objects after which the garbage collector runs."""
-
-
 class _Commands(click.Group):
     """A group whose commands can print whatever the encoding of standard output is."""
 
@@ -57,7 +53,7 @@ class _Commands(click.Group):
         name = f"{__name__}.{cmd_name}"
         if name not in sys.modules:
             import_module(name)
-            # Later collections, also the one at exit, need not visit what was imported: it stays.
+            # Later collections need not visit what was imported: it stays.
             gc.freeze()
         command: click.Command = getattr(sys.modules[name], cmd_name)
         command.short_help = COMMANDS[cmd_name]
@@ -74,8 +70,6 @@ class _Commands(click.Group):
             formatter.write_dl([*COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        # Imports, also that of PyTorch, make a million objects that stay: look at them seldom.
-        gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
         for name in ("stdout", "stderr"):
             stream: Any = getattr(sys, name)
             if stream is None:  # closed by the caller

@@ -22,7 +22,7 @@ SETTINGS = {"inception_module": SIZES, "inception_naive": SIZES, "unet": {"n": 8
 
 
 LONG = {"inception_v3", "densenet121"}
-"""Nets of which test_by_hand.py says the same of the reference, and the others of the backend."""
+"""Nets that take seconds; the others have the same operators."""
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,6 @@ def test_a_process_of_its_own_holds_the_weights_once(tmp_path: Path) -> None:
     assert 40 * MB < memory.peak(case.as_json(), "eager", 1) < 75 * MB
 
 
-@pytest.mark.slow
 def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
     case = case_of(tmp_path).as_json()
     with pytest.raises(DataError, match="ended with 1: KeyError: 'nobody'"):

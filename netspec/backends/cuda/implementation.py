@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from netspec.backends.memory import nchw
+from netspec.kernels.conv import persistent
 from netspec.kernels.layout import is_interpreted
 from netspec.lowering.implementation import Implementation, Problem, Tensors
 
@@ -42,10 +43,10 @@ class Target:
 
     @property
     def has_descriptors(self) -> bool:
-        """True if the device has tensor descriptors: those with compute capability 9.0."""
-        if self.device.startswith("cuda"):
-            return torch.cuda.get_device_capability(self.device) >= (9, 0)
-        return self.device == "cpu"
+        """True for a GPU with tensor descriptors, and for ``cpu``."""
+        return self.device == "cpu" or (
+            self.device.startswith("cuda") and persistent.has_descriptors(torch.device(self.device))
+        )
 
 
 class CudaImplementation(Implementation):

@@ -14,13 +14,14 @@ from torch import Tensor
 from netspec.backends.cuda.graphs import Stopwatch, captured
 from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
 from netspec.backends.measuring import Run, in_turns, reason
+from netspec.backends.memory import nchw
 from netspec.backends.tuning import Tuning, described
 from netspec.errors import DataError
 from netspec.files.cache import digest
 from netspec.ir.shapes import Shape
 from netspec.kernels import measured
 from netspec.lowering.choices import Outcomes
-from netspec.lowering.implementation import Place, Places, Problem
+from netspec.lowering.implementation import Place, Places, Problem, Tensors
 
 ROUNDS = 15
 CACHE = 2**27
@@ -28,6 +29,10 @@ CACHE = 2**27
 
 This removes the weights from the cache, so that they are read from memory as in a net.
 """
+
+
+TF32 = 2.0**-10
+"""The spacing of TF32's numbers above 1."""
 
 
 def tuning(target: Target) -> Tuning:
@@ -72,8 +77,8 @@ def measure(
     """Return the median seconds per batch of each implementation, or why it failed.
 
     An implementation can fail in many ways: a tile needs more shared memory than the GPU has, a
-    compiler stops, cuDNN has no engine for the sizes, a graph cannot be captured.  On a GPU the
-    time is that of a CUDA graph, as in a net.
+    compiler stops, cuDNN has no engine for the sizes, a graph cannot be captured, the result is not
+    that of the reference.  On a GPU the time is that of a CUDA graph, as in a net.
 
     Raises:
         DataError: a failure was so severe that the process cannot use the GPU any more.
@@ -95,9 +100,14 @@ def measure(
         if why := implementation.misfit(packed, x, y):
             raise ValueError(why)
         calls = implementation.bind(problem, packed, x, y)
+        for one in y:
+            one.fill_(torch.nan)
+        _run(calls)
+        _require_near(expected, torch.cat(y, -1))
         return _on_gpu(calls) if is_gpu else _on_cpu(calls)
 
     with torch.no_grad(), torch.cuda.device(destination) if is_gpu else nullcontext():
+        expected = _expected(problem, x, parameters)
         return in_turns(
             {one.name: partial(prepared, one) for one in implementations},
             rounds=ROUNDS if is_gpu else 1,
@@ -134,6 +144,36 @@ def _require_gpu(problem: Problem) -> None:
         ) from None
 
 
+def _expected(problem: Problem, x: Sequence[Tensor], parameters: Tensors) -> Tensor | None:
+    """Return the result of the reference, in float32 if the problem's type has fewer bits.
+
+    Return None if the device does not have the memory for it.
+    """
+    dtype = torch.promote_types(problem.dtype, torch.float32)
+    operands = [nchw(one).to(dtype) for one in x]
+    converted = {name: tensor.to(dtype) for name, tensor in parameters.items()}
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        try:
+            return problem.op.reference(problem.inputs, *operands, **converted)
+        except torch.OutOfMemoryError:
+            return None
+
+
+def _require_near(expected: Tensor | None, y: Tensor) -> None:
+    """Raise DataError if a result is further from the reference than rounding explains.
+
+    A result is rounded to its type, and in float32 factors may have been rounded to TF32: the
+    allowance is twice the spacing of numbers.  Another choice of operands changes a result by more,
+    although all of them are of equal size.
+    """
+    if expected is None:
+        return
+    allowed = 2 * max(torch.finfo(y.dtype).eps, TF32)
+    error = float((nchw(y) - expected).norm() / expected.norm())
+    if not error <= allowed:  # NaN is not
+        raise DataError(f"its relative error is {error:.1e}, {allowed:.1e} is allowed")
+
+
 def _run(calls: Sequence[Call]) -> None:
     for call in calls:
         call()
@@ -143,7 +183,8 @@ def _on_gpu(calls: Sequence[Call]) -> Run:
     """Return a function that runs the calls and returns the seconds on the GPU's clock."""
     graph = captured(lambda: _run(calls))
 
-    def timed() -> float:
+    def timed(kept: Sequence[Call] = calls) -> float:
+        """``kept``: the graph has addresses of tensors that only the calls keep alive."""
         watch = Stopwatch()
         graph.replay()
         watch.stop()

@@ -126,6 +126,8 @@ def test_other_types_are_refused() -> None:
         (False, (14, 14, 32), 128, (5, 5), 1),  # launches take longer than the products
         (True, (28, 28, 32), 96, (5, 5), 1),
         (False, (17, 17, 128), 128, (7, 1), 1),
+        (True, (13, 13, 64), 256, (3, 3), 8),  # an estimate of 0.79 of a direct convolution's
+        (False, (13, 13, 48), 192, (3, 3), 8),  # of 0.83
     ],
 )
 def test_it_is_preferred_where_it_pays(

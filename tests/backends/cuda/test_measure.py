@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -16,8 +18,9 @@ from netspec.backends.cuda.measure import _require_gpu, measure, operands
 from netspec.backends.cuda.plain import Plain
 from netspec.backends.tuning import described
 from netspec.errors import DataError
+from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.relu import Relu
-from netspec.ir.shapes import Shape
+from netspec.ir.shapes import Kernel, Shape
 from netspec.lowering.implementation import Place, Places, Problem, Tensors
 from netspec.runtime.verification import random_images, verify
 from tests.backends.cuda.helpers import MAP, ON_GPU, load_rows
@@ -47,6 +50,19 @@ class Failing(Plain):
             call()
 
         return [run]
+
+
+class Wrong(Plain):
+    """Computes another result, or leaves a part of it."""
+
+    def __init__(self, name: str, change: Callable[[Tensor], object]) -> None:
+        self.name, self.change = name, change  # type: ignore[misc]
+
+    def bind(
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        (call,) = super().bind(problem, packed, x, y)
+        return [call, lambda: self.change(y[0])]
 
 
 class Graph:
@@ -97,6 +113,35 @@ def test_a_candidate_that_fails_is_named_and_costs_only_itself(when: str) -> Non
     failure = outcomes[f"fails in {when}"]
     assert isinstance(failure, str)
     assert failure.startswith("ValueError: no such tile" if when == "bind" else "RuntimeError: GET")
+
+
+@pytest.mark.usefixtures("graphs")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_a_candidate_that_computes_something_else_is_named(dtype: torch.dtype) -> None:
+    problem = Problem(Conv(kernel=Kernel(3, 3), count=8), (Shape((6, 7, 16)),), dtype, 2)
+    candidates = [
+        Plain(),
+        Wrong("rolls", lambda y: y.copy_(y.roll(1, dims=2))),
+        Wrong("leaves a pixel", lambda y: y[1, 2, 3].fill_(torch.nan)),
+        Wrong("is zero in one", lambda y: y[1, 2, 3].zero_()),
+    ]
+    outcomes = measure(problem, candidates, "cpu")
+    assert isinstance(outcomes.pop("torch"), float)
+    assert len(outcomes) == 3
+    assert all(str(why).startswith("DataError: its relative error") for why in outcomes.values())
+
+
+def test_what_a_graph_replays_is_alive_as_long_as_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "captured", lambda run: Graph(lambda: None))
+    monkeypatch.setattr(MODULE, "Stopwatch", Stopwatch)
+    workspace = torch.zeros(3)
+    gone = weakref.ref(workspace)
+    run = MODULE._on_gpu([partial(workspace.add_, 1)])
+    del workspace
+    assert run() == 0.25
+    assert gone() is not None
+    del run
+    assert gone() is None
 
 
 @pytest.mark.usefixtures("graphs", "measurements")
