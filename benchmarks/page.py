@@ -46,9 +46,10 @@ method). Times are medians in milliseconds per batch, for netspec and the best p
 **ratio** is the time of the best peer divided by netspec's: above 1, netspec is faster; – means
 that the machine was not quiet. "overlap" means that the quartiles of the two overlap: the
 difference may be noise. **earlier** is the ratio that another process measured before, with the
-time between the two, in which the code may have changed. **floor** is the least time at the rates of the same run
-([definition](bench.md#the-floor)). **MB** is the peak memory of netspec, and of eager PyTorch in
-brackets. Code that has changed since the date of a table has not been measured again.
+time between the two, in which the code may have changed. **floor** is the least time at the rates
+of the same run ([definition](bench.md#the-floor)). **MB** is the peak memory of netspec, and of
+eager PyTorch in brackets. Code that has changed since the date of a table has not been measured
+again.
 """
 
 
