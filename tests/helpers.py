@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -52,9 +52,16 @@ def loaded(name: str, **settings: object) -> Net:
 HEADER = "net example\ninput image 8x8x3\n"
 
 
-def some_by_default(names: Iterable[str]) -> list[Any]:
-    """Return the names as parameters of a test, those of ``ALIKE`` marked slow."""
-    return [pytest.param(n, marks=pytest.mark.slow) if n in ALIKE else n for n in names]
+def some_by_default(names: Iterable[str], *, but: Collection[str] = ()) -> list[Any]:
+    """Return the names as parameters of a test, those of ``ALIKE`` and ``but`` marked slow."""
+    late = ALIKE | set(but)
+    return [pytest.param(n, marks=pytest.mark.slow) if n in late else n for n in names]
+
+
+def first_by_default(samples: Iterable[Any]) -> list[Any]:
+    """Return samples as parameters of a test, all but the first marked slow."""
+    first, *others = (s if isinstance(s, tuple) else (s,) for s in samples)
+    return [first, *(pytest.param(*other, marks=pytest.mark.slow) for other in others)]
 
 
 def load_rows(rows: str, header: str = HEADER, **settings: object) -> Net:

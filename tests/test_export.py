@@ -51,6 +51,7 @@ def test_an_operator_comes_back_from_pt2_as_it_went(case: str, tmp_path: Path) -
         assert_exact(model, outputs_of(path, images), images)
 
 
+@pytest.mark.slow  # as lenet5 and each operator
 def test_googlenet_comes_back_from_pt2_as_it_went(tmp_path: Path) -> None:
     # its softmax would make relative errors ones that depend on the size of what goes in
     logits = netspec.loads("net logits from googlenet { out: gap | dropout 0.4 | fc 1000 }")

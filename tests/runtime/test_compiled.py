@@ -23,7 +23,7 @@ from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model
 from netspec.runtime.verification import as_tuple, random_images
 from tests.backends.helpers import RICH, assert_rounding_explains, pair, random_tensors
-from tests.examples import examples
+from tests.examples import examples, is_all
 from tests.helpers import load_rows
 from tests.lowering.passes.helpers import images
 from tests.lowering.passes.strategy import specs
@@ -582,7 +582,7 @@ def _eager_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("_eager_threads")
 def test_threads_see_a_change_all_at_once(net: netspec.Net) -> None:
     """Every thread is the first to ask for parameters, or to see that they have changed."""
-    for seed in range(10):
+    for seed in range(10 if is_all() else 4):
         model = netspec.compile(net, seed=seed)
         features, start = model.features("a", "c"), threading.Barrier(8)
         x = batch().requires_grad_()

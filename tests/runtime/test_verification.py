@@ -21,16 +21,13 @@ SETTINGS = {"inception_module": SIZES, "inception_naive": SIZES, "unet": {"n": 8
 """Values of the symbols, and a U-Net with a quarter of the channels, which takes less time."""
 
 
-LONG = {"inception_v3", "densenet121"}
+LONG = {"alexnet", "densenet121", "googlenet_bn", "inception_v3"}
 """Nets that take seconds; the others have the same operators."""
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
-        for name in some_by_default(n for n in netspec.bundled() if not n.startswith("vgg1"))
-    ],
+    some_by_default((n for n in netspec.bundled() if not n.startswith("vgg1")), but=LONG),
 )
 def test_float32_is_as_near_to_float64_as_its_rounding_allows(name: str) -> None:
     model = netspec.compile(loaded(name, **SETTINGS.get(name, {})))

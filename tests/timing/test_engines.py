@@ -37,6 +37,7 @@ def test_onnx_runtime_computes_the_net(tmp_path: Path) -> None:
     agrees("onnxruntime", Case("lenet5", {}, 2, "float32", tmp_path))
 
 
+@pytest.mark.slow  # it compiles C++ for ten seconds
 def test_inductor_computes_the_net_and_keeps_its_code_in_the_folder(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's own, when it is imported

@@ -61,7 +61,7 @@ def test_a_run_of_the_version_before_opens_evaluates_and_resumes(name: str, tmp_
 
 
 @pytest.mark.parametrize("share", [0.0003, pytest.param(0.02, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("state", ["paused", "finished"])
+@pytest.mark.parametrize("state", [pytest.param("paused", marks=pytest.mark.slow), "finished"])
 @pytest.mark.usefixtures("bounded")
 def test_a_flipped_bit_or_a_truncation_is_named_or_changes_nothing(
     share: float, state: str, tmp_path: Path, request: pytest.FixtureRequest

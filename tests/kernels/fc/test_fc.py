@@ -15,6 +15,7 @@ from netspec.kernels.fc import operators as registered
 from netspec.kernels.launch import run
 from netspec.kernels.sums import sum_parts
 from tests.examples import examples
+from tests.helpers import first_by_default
 from tests.kernels import helpers
 from tests.kernels.helpers import DEVICE, DTYPES, SENTINEL, assert_within, normal, rounding
 
@@ -249,7 +250,9 @@ SAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(("batch", "terms", "count", "dtype", "has_bias"), SAMPLES)
+@pytest.mark.parametrize(
+    ("batch", "terms", "count", "dtype", "has_bias"), first_by_default(SAMPLES)
+)
 def test_opcheck(batch: int, terms: int, count: int, dtype: torch.dtype, has_bias: bool) -> None:
     x, w, bias, _ = operands(batch, terms, count, dtype)
     b = bias if has_bias else None
