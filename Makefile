@@ -18,8 +18,8 @@ NETSPEC := .venv/netspec-installed
 TESTED := .venv/tests-installed
 INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
 
-# One more than there are cores, as tests wait for processes and clocks; ten at most, for their memory.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 9) + 1)")
+# As many as there are cores: each collects all tests. Ten at most, for their memory.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 10))")
 
 # Tests start many processes that import the same files: they are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
