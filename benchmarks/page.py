@@ -106,16 +106,16 @@ BEHIND = """\
 Where netspec is not ahead, the layers say why (`netspec bench NET --layers`, 2026-11-30, 2
 threads):
 
-- MobileNetV1: the 1x1 convolutions take 83 % of the time at a batch of 1, at 88 to 99 % of the
+- MobileNetV1: the 1x1 convolutions take 87 % of the time at a batch of 1, at 88 to 99 % of the
   floor. At a batch of 8 the depthwise convolutions wait for memory: 1.6 ms for `sep2.relu6_1`,
   which takes 0.05 ms for one image. Running the first steps for one image at a time
   was tried and is not used: on a quiet machine it took 5 % less time, on a busy one 8 % more.
 - SqueezeNet 1.1 at a batch of 8: `conv10` runs at 99 % of the floor, the 3x3 convolutions of
   `fire2` and `fire3` at 95 % of the rate of direct convolutions. They have 16 channels, too few
-  for Winograd's method. Max-pooling takes 6 %, the concatenations take 4 %.
-- bfloat16: convolutions are those of oneDNN, as OpenVINO's are, at 88 to 97 % of the floor
-  (DenseNet-121). Winograd's method needs the precision of float32. DenseNet-121 copies 58
-  concatenations, 6 % of the time.
+  for Winograd's method. Max-pooling takes 6 %, the concatenations take 5 %.
+- bfloat16: convolutions are those of oneDNN, as OpenVINO's are. Those of DenseNet-121 that take
+  longest run at 88 to 97 % of the floor, except the first (69 %). Winograd's method needs the
+  precision of float32. DenseNet-121 copies 58 concatenations, 6 % of the time.
 """
 
 FLOORS_CHANGED = """\

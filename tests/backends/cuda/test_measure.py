@@ -128,7 +128,37 @@ def test_a_candidate_that_computes_something_else_is_named(dtype: torch.dtype) -
     outcomes = measure(problem, candidates, "cpu")
     assert isinstance(outcomes.pop("torch"), float)
     assert len(outcomes) == 3
-    assert all(str(why).startswith("DataError: its relative error") for why in outcomes.values())
+    assert all(str(why).startswith("DataError: its error is") for why in outcomes.values())
+
+
+class Lost(Relu):
+    """An operator that PyTorch cannot compute on the device."""
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        raise RuntimeError("GET was unable to find an engine to execute this computation")
+
+
+class Huge(Relu):
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        return x[0] * 1e6  # infinite in float16
+
+
+class Nothing(Relu):
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        return x[0] * 0
+
+
+@pytest.mark.usefixtures("graphs")
+@pytest.mark.parametrize("op", [Lost(), Huge(), Nothing()], ids=lambda op: type(op).__name__)
+def test_a_candidate_is_timed_where_the_reference_says_nothing(op: Relu) -> None:
+    class Filling(Plain):
+        def bind(
+            self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
+        ) -> Sequence[Call]:
+            return [y[0].zero_]
+
+    problem = Problem(op, (Shape((4, 4, 2)),), torch.float16, 2)
+    assert measure(problem, [Filling()], "cpu") == {"torch": 0.25}
 
 
 def test_what_a_graph_replays_is_alive_as_long_as_it(monkeypatch: pytest.MonkeyPatch) -> None:
