@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from netspec.checking.claims import count_terms, sum_notes
@@ -21,7 +22,7 @@ from netspec.checking.notation import (
     size_mismatch,
 )
 from netspec.ir import values
-from netspec.ir.graph import Graph, Row, Stage
+from netspec.ir.graph import Graph, Row, Stage, Totals
 from netspec.ir.guess import did_you_mean
 from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Shape
@@ -276,15 +277,18 @@ class _Examiner:
 
     # ---------------------------------------------------------------------------------- sentences
 
+    @cached_property
+    def totals(self) -> Totals:
+        return self.graph.totals([s.name for s in self.graph.stages() if not s.head])
+
     def sentence(self, sentence: syntax.Says) -> Sentence | None:
         """Return the result of a sentence, or None if its condition has no value."""
         if sentence.condition is None:
             return Sentence(sentence.quote.text, sentence.how, "", sentence.by)
-        totals = self.graph.totals([s.name for s in self.graph.stages() if not s.head])
         bound: dict[str, Any] = {
-            "params": totals.parameters,
-            "macs": totals.macs,
-            "neurons": totals.neurons,
+            "params": self.totals.parameters,
+            "macs": self.totals.macs,
+            "neurons": self.totals.neurons,
         }
         scope = self.scope.inside((), bound)
         scope.derived = self._quantity
