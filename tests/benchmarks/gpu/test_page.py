@@ -44,7 +44,10 @@ def folder(tmp_path: Path) -> Path:
     engine(tuned, "netspec-tuned", median_ms=1.0, spread_ms=[1, 1])
     engine(tuned, "eager-channels-last", median_ms=4.0, spread_ms=[4, 4])
     engine(tuned, "inductor-aten", error="its process ended with code -9")
-    Log(journal, "against").result("alexnet C1, batch 256", us={"triton": 12.5, "aten": "none"})
+    against = Log(journal, "against")
+    against.result("alexnet C1, batch 256", us={"triton": 12.5, "aten": "none"})
+    tiles = {"tiled-256x64x64-4w4s": 7.0, "tiled-64x64x64-4w4s": 6.0, "split-2": "no memory"}
+    against.result("alexnet C2, batch 256", us={"triton": 9.0, **tiles})
     step = {"stage": "C1.relu", "way": "triton", "us": 20.0, "floor_us": 5.0}
     Log(journal, "layers").result("alexnet-32", net="alexnet", batch=32, steps=[step])
     counted = {"kernel": "implicit", "memory_percent": "61.5"}
@@ -64,9 +67,9 @@ def test_one_command_makes_results_of_a_folder(
     results = tmp_path / "results"
     assert collect.main([str(folder)], results) == 0
     names = {path.name for path in results.iterdir()}
-    assert names == {"gpu-made-up-1.json", "tuned-made-up-1.json"}
+    assert names == {"gpu-made-up-1.json", "tuned-made-up-1-0123.json"}
     assert capsys.readouterr().out.split() == [str(results / name) for name in sorted(names)]
-    tuned = json.loads((results / "tuned-made-up-1.json").read_text())
+    tuned = json.loads((results / "tuned-made-up-1-0123.json").read_text())
     assert tuned["works"] == {"x": {"triton": 1e-5}}
     (figures,) = performance.load(results, kind="gpu")
     page = performance.page(gpu=[figures])
@@ -77,6 +80,16 @@ def test_one_command_makes_results_of_a_folder(
     for one in figures["results"]:
         assert any(one.items() <= line.items() for line in lines)
     assert figures["calls"] == [{"budget": 330, "seconds": 300.5, "left_out": ["counters"]}]
+
+
+def test_times_of_several_gpus_or_versions_are_all_kept(folder: Path, tmp_path: Path) -> None:
+    other = {"made_with": {"device": "Made-up 2"}, "works": {"x": {"triton": 2e-5}}}
+    (folder / "cuda-4567.json").write_text(json.dumps(other), encoding="utf-8")
+    results = tmp_path / "results"
+    assert collect.main([str(folder)], results) == 0
+    kept = {path.name: json.loads(path.read_text()) for path in results.glob("tuned-*.json")}
+    assert kept.keys() == {"tuned-made-up-1-0123.json", "tuned-made-up-2-4567.json"}
+    assert kept["tuned-made-up-2-4567.json"] == other
 
 
 def test_a_folder_without_a_gpu_makes_no_results(
@@ -103,7 +116,9 @@ def test_the_sections_of_a_gpu(folder: Path) -> None:
     first = f"| alexnet | 32 | 2.00 | – | 5.00 | – | 1.00 (disagrees) | – | {peer} | 2.50× |"
     assert first in page  # who disagrees is shown, and is not the best peer
     assert f"| alexnet | 32 | – | 1.00 | 4.00 | – | failed | – | {peer} | 4.00× |" in page
-    assert "| alexnet C1, batch 256 | 12.5 | failed |" in page
+    assert "| layer | triton | aten | other tiles | fastest of them |" in page
+    assert "| alexnet C1, batch 256 | 12.5 | failed | – | – |" in page
+    assert "| alexnet C2, batch 256 | 9.00 | – | 6.00 | tiled-64x64x64-4w4s |" in page
     assert "| C1.relu | triton | 20.0 | 5.00 | 25% |" in page
     assert "| fc; alexnet; F6 | implicit | 61.5 |" in page
     assert "](images/ratios-made-up-1.svg)" in page
