@@ -50,6 +50,9 @@ def section(figures: Figures, kernels: Figures | None) -> Iterator[str]:
         f"; not done: {', '.join(others)}" if others else ""
     )
     yield f"{text}.\n"
+    for one in figures["results"]:
+        if "skipped" in one:
+            yield f"Skipped in `{one['stage']}`: {one['skipped']}.\n"
     for part in (correctness, whole, rates, nets, against, counters, layers):
         yield from part(figures)
     for name, title in plots.titles(figures, kernels).items():

@@ -55,6 +55,7 @@ def folder(tmp_path: Path) -> Path:
     for stage in ("probe", "smoke", "floors"):
         journal.add("end", stage, outcome="done", seconds=2.0)
     journal.add("end", "memcheck", outcome="killed after 45 s", seconds=45.0)
+    Log(journal, "counters").result("tool", skipped="ncu is not installed")
     journal.add("call", "", budget=330, seconds=300.5, left_out=["counters"])
     kept = {"made_with": {"device": "Made-up 1"}, "works": {"x": {"triton": 1e-5}}}
     (journal.folder / "cuda-0123.json").write_text(json.dumps(kept), encoding="utf-8")
@@ -107,6 +108,7 @@ def test_the_sections_of_a_gpu(folder: Path) -> None:
     assert "3 of " in page
     assert "memcheck (killed after 45 s)" in page
     assert "whole (left out)" in page
+    assert "Skipped in `counters`: ncu is not installed." in page
     assert "| lrn (smoke) | 2 | 1 | 0 | 7.00 |" in page
     assert "- `smoke` lrn; 3x3x9; lrn 5; 2; fp16; triton: 7 times the allowed error" in page
     assert "- `smoke` part fc: exit code -11: Segmentation fault" in page
