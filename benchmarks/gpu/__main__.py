@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import ZipFile
 
-from benchmarks.gpu.cache import carry
+from benchmarks.gpu.cache import KERNELS, carry
 from benchmarks.gpu.journal import END, FOLDER, DamagedJournal, Journal
 from benchmarks.gpu.plan import stages
 from benchmarks.gpu.processes import Ended, Start, end_leftovers, interruptible, run
@@ -117,14 +118,9 @@ def environment(work: Path) -> dict[str, str]:
     compiled for Triton's cache.
     """
     paths = [ROOT, *ROOT.glob("lark-*.whl"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    kernels, cache = ROOT / "kernels.cache", work / "triton"
+    kernels, cache = ROOT / KERNELS, work / "triton"
     if kernels.exists():
-        # The cache may be that of another bundle.
-        carry(
-            [one.name for one in kernels.iterdir() if not (cache / one.name).exists()],
-            kernels,
-            cache,
-        )
+        unpack(kernels, cache)
     return {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONUNBUFFERED": "1",
@@ -132,6 +128,14 @@ def environment(work: Path) -> dict[str, str]:
         "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
         "XDG_CACHE_HOME": str(work / "cache"),
     }
+
+
+def unpack(kernels: Path, cache: Path) -> None:
+    """Put the kernels of a bundle into a cache, which may have those of another bundle."""
+    with ZipFile(kernels) as archive, tempfile.TemporaryDirectory() as folder:
+        names = [name for name in archive.namelist() if not (cache / Path(name).parts[0]).exists()]
+        archive.extractall(folder, names)
+        carry([one.name for one in Path(folder).iterdir()], Path(folder), cache)
 
 
 if __name__ == "__main__":

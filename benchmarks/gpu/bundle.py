@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.gpu.__main__ import environment
-from benchmarks.gpu.cache import carry
+from benchmarks.gpu.cache import KERNELS, carry
 from benchmarks.gpu.journal import FOLDER, STAGE, Journal
 from benchmarks.gpu.processes import interruptible, run, several
 
@@ -121,7 +121,9 @@ def compile_kernels(folder: Path, processes: int, parts: int) -> int:
         text = (work / "log.txt").read_text(errors="replace")
         raise SystemExit(f"kernels were not compiled: {bad or text[-2000:]}")
     keys = dict.fromkeys(key for one in results for key in one["keys"])
-    count = carry(keys, cache, folder / "kernels.cache")
+    count = carry(keys, cache, work / "kernels")
+    archive = folder / KERNELS
+    shutil.make_archive(str(archive.with_suffix("")), "zip", work / "kernels")
     versions = {name: metadata.version(name) for name in ("torch", "triton")}
     made = {"python": platform.python_version(), **versions, "capability": CAPABILITY}
     (folder / MADE).write_text(json.dumps(made), encoding="utf-8")

@@ -11,6 +11,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+KERNELS = "kernels.zip"
+"""The kernels of a bundle: compressed, they have a quarter of the size."""
+
 KEPT = (".cubin", ".json")
 """The machine code and its description.  The other files, from the source to PTX, are ten times as
 large, and no launch reads them."""

@@ -1,8 +1,8 @@
 """Turn an output folder into results and pages: ``python -m benchmarks.gpu.collect FOLDER``.
 
 It needs no GPU.  It writes ``benchmarks/results/gpu-<gpu>.json``, the measured times of
-implementations as ``tuned-<gpu>.json``, and docs/performance.md with its plots.  Every figure is a
-line of the journal, unchanged.
+implementations as ``tuned-<gpu>-<key>.json``, and docs/performance.md with its plots.  Every figure
+is a line of the journal, unchanged.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ def main(arguments: Sequence[str] | None = None, results: Path = FOLDER) -> int:
     path = path_for(collected["machine"]["gpu"], results, "gpu")
     write(path, collected)
     print(path)
-    for file in folder.glob("cuda-*.json"):
-        tuned = path_for(collected["machine"]["gpu"], results, "tuned")
-        write(tuned, json.loads(file.read_text(encoding="utf-8")))
+    for file in sorted(folder.glob("cuda-*.json")):
+        measured = json.loads(file.read_text(encoding="utf-8"))
+        # There is a file for each GPU, version and source: the key in its name stands for them.
+        key = file.stem.removeprefix("cuda-")
+        tuned = path_for(f"{measured['made_with']['device']} {key}", results, "tuned")
+        write(tuned, measured)
         print(tuned)
     if results == FOLDER:
         subprocess.run([sys.executable, ROOT / "docs" / "performance.py"], check=True)

@@ -50,6 +50,9 @@ def section(figures: Figures, kernels: Figures | None) -> Iterator[str]:
         f"; not done: {', '.join(others)}" if others else ""
     )
     yield f"{text}.\n"
+    for one in figures["results"]:
+        if "skipped" in one:
+            yield f"Skipped in `{one['stage']}`: {one['skipped']}.\n"
     for part in (correctness, whole, rates, nets, against, counters, layers):
         yield from part(figures)
     for name, title in plots.titles(figures, kernels).items():
@@ -191,17 +194,19 @@ def cell(engine: Figures | None) -> str:
 
 
 def against(figures: Figures) -> Iterator[str]:
-    """Yield the table of layers by our kernels and by libraries."""
-    every = results(figures, "against")
-    ways: dict[str, None] = {}
+    """Yield the table of layers by libraries, by the kernel that is chosen, and by the fastest of
+    the other tiles, of which every layer has different ones."""
+    every = [one for one in results(figures, "against") if "us" in one]
+    named = list(dict.fromkeys(way for one in every for way in one["us"] if "-" not in way))
+    rows = []
     for one in every:
-        ways |= dict.fromkeys(one.get("us", {}))
-    rows = [
-        [one["case"], *(time(one["us"].get(way)) for way in ways)] for one in every if "us" in one
-    ]
+        tiles = {way: us for way, us in one["us"].items() if "-" in way and not isinstance(us, str)}
+        best = min(tiles, key=tiles.__getitem__, default=NOTHING)
+        times = [*(one["us"].get(way) for way in named), tiles.get(best)]
+        rows.append([one["case"], *map(time, times), best])
     if rows:
         yield "Layers by each implementation, in microseconds.\n"
-        yield from table(["layer", *ways], rows)
+        yield from table(["layer", *named, "other tiles", "fastest of them"], rows)
 
 
 def time(outcome: Any) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.cases import ARITHMETIC, Case, cases, implementation, problem
+from benchmarks.gpu.cases import ARITHMETIC, LIBRARIES, Case, cases, implementation, problem
 from benchmarks.gpu.journal import Log
 from benchmarks.rounding import excess, rounding
 from netspec.backends.cuda.training import meaning
@@ -43,7 +43,7 @@ TERMS_OF_LRN = 32
 roots or a logarithm of 2 u each, and a product: below 32 u for the inputs here, for which the
 logarithm of the scale is below 5."""
 
-LIBRARIES = {"aten": 3, "cudnn": 3, "blas": 3}
+ROUNDINGS_OF_LIBRARIES = 3
 """The number of roundings to the type: a library may round the product, the sum with the bias, and
 the result.  netspec's kernels round once."""
 
@@ -184,7 +184,7 @@ def case_rounding(
         magnitude = reference(of, [part.double().abs() for part in x], sizes)
         terms = terms_of(of)
     _, precision = ARITHMETIC[case.arithmetic]
-    roundings = LIBRARIES.get(case.way, 1)
+    roundings = ROUNDINGS_OF_LIBRARIES if case.way in LIBRARIES else 1
     how: dict[str, Any] = {"terms": terms, "magnitude": magnitude, "precision": precision}
     return rounding(exact, of.dtype, **how) + (roundings - 1) * (
         torch.finfo(of.dtype).eps / 2 * magnitude

@@ -29,6 +29,18 @@ PROCESSES = max(2, (os.cpu_count() or 2) - 2)
 FOUND = 7
 SANITIZER = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", str(FOUND))
 
+TRIAL = """
+from ctypes import CDLL, byref, c_int, c_void_p
+cuda, device, context, memory = CDLL("libcuda.so.1"), c_int(), c_void_p(), c_void_p()
+failed = cuda.cuInit(0) or cuda.cuDeviceGet(byref(device), 0)
+failed = failed or cuda.cuDevicePrimaryCtxRetain(byref(context), device)
+failed = failed or cuda.cuCtxSetCurrent(context) or cuda.cuMemAlloc_v2(byref(memory), 4096)
+raise SystemExit(failed and f"allocating memory failed with error {failed}")
+"""
+"""A program that allocates memory on the GPU.  On some virtual machines compute-sanitizer does not
+support the device, and then every allocation fails."""
+TRIAL_LIMIT = 10.0
+
 STARTS = 3
 """How often a part that dies is started: each time it goes on with the cases after the deadly one,
 if there are more than ``WORTH`` seconds left."""
@@ -72,13 +84,27 @@ def parts(stage: str, capability: int) -> tuple[list[Part], int]:
 def main() -> int:
     (stage,) = sys.argv[1:]
     log = Log.of_environment()
-    if stage == "memcheck" and shutil.which(SANITIZER[0]) is None:
-        log.result("tool", skipped=f"{SANITIZER[0]} is not installed")
+    if stage == "memcheck" and (why := lacks_sanitizer(log.journal.folder)):
+        log.result("tool", skipped=why)
         return 0
     machine = log.journal.lines("probe", "result")
     capability = int(float(machine[-1].get("capability", 9.0)) * 10) if machine else 90
     every, at_once = parts(stage, capability)
     return spread(log, every, at_once, left())
+
+
+def lacks_sanitizer(folder: Path) -> str:
+    """Return the reason why compute-sanitizer cannot be used, or ""."""
+    if shutil.which(SANITIZER[0]) is None:
+        return f"{SANITIZER[0]} is not installed"
+    output = folder / "trial.log"
+    ended = run((*SANITIZER, sys.executable, "-c", TRIAL), TRIAL_LIMIT, {}, output, ROOT)
+    text = output.read_text(errors="replace")
+    _gather(folder, output, "trial")
+    if ended.code == 0:
+        return ""
+    how = f"does not end within {TRIAL_LIMIT:.0f} s" if ended.code is None else "does not run here"
+    return f"{SANITIZER[0]} {how}: {' '.join(text.split())[:200]}"
 
 
 def spread(log: Log, every: Sequence[Part], at_once: int, limit: float) -> int:

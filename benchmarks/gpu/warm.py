@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,12 +23,22 @@ from triton.runtime import driver
 
 import netspec
 from benchmarks.gpu import against, short
-from benchmarks.gpu.cases import ARITHMETIC, NETS, ROWS, Case, cases, problems
+from benchmarks.gpu.cases import (
+    ARITHMETIC,
+    LIBRARIES,
+    NETS,
+    ROWS,
+    Case,
+    cases,
+    implementation,
+    problem,
+    problems,
+)
 from benchmarks.gpu.journal import Log
 from benchmarks.gpu.plan import TUNED
-from benchmarks.gpu.smoke import checked
+from benchmarks.gpu.smoke import AROUND, checked, guarded
 from benchmarks.gpu.stand_in import StandIn
-from netspec.backends.cuda import CudaBackend
+from netspec.backends.cuda import CudaBackend, conv
 from netspec.backends.cuda.ahead import _packed_stage
 from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.bound import FEW
@@ -36,6 +47,7 @@ from netspec.backends.cuda.measure import operands
 from netspec.backends.memory import PlanMemory
 from netspec.kernels.conv import persistent
 from netspec.kernels.launch import Launch
+from netspec.lowering.implementation import Problem
 from netspec.lowering.lowered import lowered
 
 BATCHES = (1, 8, 32, 256)
@@ -69,6 +81,7 @@ def warm(capability: int, part: int = 0, parts: int = 1) -> dict[str, Any]:
 
     knobs.compilation.listener = note
     driver.set_active(StandIn(capability, builds_launchers=torch.cuda.is_available()))
+    conv.cudnn_into = lambda *arguments, **options: None
     # Kernels are launched on tensors of the CPU as if they were a GPU's.
     persistent.is_interpreted = lambda: True
     for name, module in list(sys.modules.items()):
@@ -110,31 +123,49 @@ def tasks() -> Iterator[Case | Layer | tuple[str, int]]:
     for kind in ARITHMETIC:
         for family in ROWS:
             for case in cases(family, kind, "cpu"):
-                if case.way not in ("aten", "cudnn", "blas"):
+                if case.way == "aten":
+                    # Where PyTorch's convolution is a case, cuDNN's is one on a GPU.
+                    yield case._replace(way="cudnn")
+                elif case.way not in LIBRARIES:
                     yield case
 
 
 def _smoke(case: Case) -> str:
     """Launch the kernels of a case; what they would have written is not looked at."""
-    return str(checked(case, "cpu", is_once=True).get("error", ""))
+    if case.way != "cudnn":
+        return str(checked(case, "cpu", is_once=True).get("error", ""))
+    of = problem(case)
+    chosen = implementation(case, of, "meta")
+    x = [torch.empty(case.batch, *shape, dtype=of.dtype, device="meta") for shape in of.inputs]
+    y, _, _ = guarded(of, case.batch, "meta", AROUND * chosen.ability.into_slices)
+    _launch(chosen.bind(of, chosen.pack(of, _empty_parameters(of)), x, [y]))
+    return ""
 
 
 def _layer(layer: Layer) -> str:
     """Launch the kernels that are measured for a layer."""
-    problem = problems(layer.net, torch.bfloat16, layer.batch)[layer.stage]
-    known = CudaBackend("cpu").implementations(problem)
+    of = problems(layer.net, torch.bfloat16, layer.batch)[layer.stage]
+    known = short.shortened(of, CudaBackend("cpu").implementations(of), layer.ways)
+    known += [one for one in CudaBackend("meta").implementations(of) if one.name == "cudnn"]
 
     def empty(*size: int) -> Tensor:
-        return torch.empty(size, dtype=problem.dtype, device="meta")
+        return torch.empty(size, dtype=of.dtype, device="meta")
 
-    x, y = operands(problem, empty)
-    described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
-    parameters = {name: empty(*parameter.shape) for name, parameter in described.items()}
-    for one in short.shortened(problem, known, layer.ways):
-        packed = one.pack(problem, parameters)
+    x, y = operands(of, empty)
+    for one in known:
+        packed = one.pack(of, _empty_parameters(of))
         if not one.misfit(packed, x, y):
-            _launch(one.bind(problem, packed, x, y))
+            _launch(one.bind(of, packed, x, y))
     return ""
+
+
+def _empty_parameters(of: Problem) -> dict[str, Tensor]:
+    """Return the parameters of a problem, without memory."""
+    described = {**of.op.parameters(of.inputs), **of.op.buffers(of.inputs)}
+    return {
+        name: torch.empty(*parameter.shape, dtype=of.dtype, device="meta")
+        for name, parameter in described.items()
+    }
 
 
 def _net(name: str, batch: int) -> str:
@@ -152,9 +183,9 @@ def _net(name: str, batch: int) -> str:
 
 
 def _launch(calls: Iterable[Any]) -> None:
-    """Launch the kernels among the calls of a step."""
+    """Launch the kernels among the calls of a step, and those around cuDNN's."""
     for call in calls:
-        if isinstance(call, Launch):
+        if isinstance(call, Launch | partial):
             call()
 
 

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from benchmarks.gpu import bundle, collect
 from benchmarks.gpu.__main__ import environment, main
+from benchmarks.gpu.cache import KERNELS
 from benchmarks.gpu.plan import stages
 from tests.benchmarks.gpu.test_main import have_ended
 
@@ -63,15 +65,18 @@ def test_stages_get_its_wheel_and_its_kernels(
 ) -> None:
     wheel = folder / "lark-1.3.1-py3-none-any.whl"
     wheel.write_bytes(b"")
-    kernel = folder / "kernels.cache" / "KEY"
-    kernel.mkdir(parents=True)
-    for name in ("a.cubin", "a.json", "__grp__a.json"):
-        (kernel / name).write_text("{}", encoding="utf-8")
+    with ZipFile(folder / KERNELS, "w") as archive:
+        for key in ("KEY", "KNOWN"):
+            for name in ("a.cubin", "a.json", "__grp__a.json"):
+                archive.writestr(f"{key}/{name}", "{}")
+    known = tmp_path / "work" / "triton" / "KNOWN"  # another bundle had it too
+    known.mkdir(parents=True)
     monkeypatch.setattr("benchmarks.gpu.__main__.ROOT", folder)
     variables = environment(tmp_path / "work")
     assert str(wheel) in variables["PYTHONPATH"].split(os.pathsep)
     placed = Path(variables["TRITON_CACHE_DIR"]) / "KEY"
     assert str(placed / "a.cubin") in (placed / "__grp__a.json").read_text(encoding="utf-8")
+    assert not list(known.iterdir())
 
 
 def test_a_folder_without_a_journal_of_a_run_is_an_error(

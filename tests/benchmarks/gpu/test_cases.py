@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.gpu.cases import ARITHMETIC, NETS, ROWS, Case, cases, implementations, problem
+from benchmarks.gpu.cases import (
+    ARITHMETIC,
+    LIBRARIES,
+    NETS,
+    ROWS,
+    Case,
+    cases,
+    implementations,
+    problem,
+)
 from netspec.kernels.conv import implicit, narrow, packed, persistent, pointwise, tiled
 from netspec.kernels.fc import forward as fc
 from netspec.kernels.shipped import FAMILIES
@@ -22,6 +31,17 @@ def test_a_key_names_a_case() -> None:
     for family in ("lrn_maxpool", "fc", "implicit"):
         for case in cases(family, "bf16", "cpu"):
             assert Case.of_key(case.key) == case
+
+
+def test_the_kernels_of_a_gpu_are_those_that_are_compiled_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(persistent, "has_descriptors", lambda device: True)
+    for family in ("implicit", "persistent", "fc"):
+        here, there = (cases(family, "fp16", device) for device in ("cpu", "cuda"))
+        assert {case.way for case in there} & set(LIBRARIES)
+        kernels = [{case for case in every if case.way not in LIBRARIES} for every in (here, there)]
+        assert kernels[0] == kernels[1]
 
 
 def test_those_with_8_warps_come_first() -> None:

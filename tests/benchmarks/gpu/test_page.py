@@ -44,7 +44,10 @@ def folder(tmp_path: Path) -> Path:
     engine(tuned, "netspec-tuned", median_ms=1.0, spread_ms=[1, 1])
     engine(tuned, "eager-channels-last", median_ms=4.0, spread_ms=[4, 4])
     engine(tuned, "inductor-aten", error="its process ended with code -9")
-    Log(journal, "against").result("alexnet C1, batch 256", us={"triton": 12.5, "aten": "none"})
+    against = Log(journal, "against")
+    against.result("alexnet C1, batch 256", us={"triton": 12.5, "aten": "none"})
+    tiles = {"tiled-256x64x64-4w4s": 7.0, "tiled-64x64x64-4w4s": 6.0, "split-2": "no memory"}
+    against.result("alexnet C2, batch 256", us={"triton": 9.0, **tiles})
     step = {"stage": "C1.relu", "way": "triton", "us": 20.0, "floor_us": 5.0}
     Log(journal, "layers").result("alexnet-32", net="alexnet", batch=32, steps=[step])
     counted = {"kernel": "implicit", "memory_percent": "61.5"}
@@ -52,6 +55,7 @@ def folder(tmp_path: Path) -> Path:
     for stage in ("probe", "smoke", "floors"):
         journal.add("end", stage, outcome="done", seconds=2.0)
     journal.add("end", "memcheck", outcome="killed after 45 s", seconds=45.0)
+    Log(journal, "counters").result("tool", skipped="ncu is not installed")
     journal.add("call", "", budget=330, seconds=300.5, left_out=["counters"])
     kept = {"made_with": {"device": "Made-up 1"}, "works": {"x": {"triton": 1e-5}}}
     (journal.folder / "cuda-0123.json").write_text(json.dumps(kept), encoding="utf-8")
@@ -64,9 +68,9 @@ def test_one_command_makes_results_of_a_folder(
     results = tmp_path / "results"
     assert collect.main([str(folder)], results) == 0
     names = {path.name for path in results.iterdir()}
-    assert names == {"gpu-made-up-1.json", "tuned-made-up-1.json"}
+    assert names == {"gpu-made-up-1.json", "tuned-made-up-1-0123.json"}
     assert capsys.readouterr().out.split() == [str(results / name) for name in sorted(names)]
-    tuned = json.loads((results / "tuned-made-up-1.json").read_text())
+    tuned = json.loads((results / "tuned-made-up-1-0123.json").read_text())
     assert tuned["works"] == {"x": {"triton": 1e-5}}
     (figures,) = performance.load(results, kind="gpu")
     page = performance.page(gpu=[figures])
@@ -77,6 +81,16 @@ def test_one_command_makes_results_of_a_folder(
     for one in figures["results"]:
         assert any(one.items() <= line.items() for line in lines)
     assert figures["calls"] == [{"budget": 330, "seconds": 300.5, "left_out": ["counters"]}]
+
+
+def test_times_of_several_gpus_or_versions_are_all_kept(folder: Path, tmp_path: Path) -> None:
+    other = {"made_with": {"device": "Made-up 2"}, "works": {"x": {"triton": 2e-5}}}
+    (folder / "cuda-4567.json").write_text(json.dumps(other), encoding="utf-8")
+    results = tmp_path / "results"
+    assert collect.main([str(folder)], results) == 0
+    kept = {path.name: json.loads(path.read_text()) for path in results.glob("tuned-*.json")}
+    assert kept.keys() == {"tuned-made-up-1-0123.json", "tuned-made-up-2-4567.json"}
+    assert kept["tuned-made-up-2-4567.json"] == other
 
 
 def test_a_folder_without_a_gpu_makes_no_results(
@@ -94,6 +108,7 @@ def test_the_sections_of_a_gpu(folder: Path) -> None:
     assert "3 of " in page
     assert "memcheck (killed after 45 s)" in page
     assert "whole (left out)" in page
+    assert "Skipped in `counters`: ncu is not installed." in page
     assert "| lrn (smoke) | 2 | 1 | 0 | 7.00 |" in page
     assert "- `smoke` lrn; 3x3x9; lrn 5; 2; fp16; triton: 7 times the allowed error" in page
     assert "- `smoke` part fc: exit code -11: Segmentation fault" in page
@@ -103,7 +118,9 @@ def test_the_sections_of_a_gpu(folder: Path) -> None:
     first = f"| alexnet | 32 | 2.00 | – | 5.00 | – | 1.00 (disagrees) | – | {peer} | 2.50× |"
     assert first in page  # who disagrees is shown, and is not the best peer
     assert f"| alexnet | 32 | – | 1.00 | 4.00 | – | failed | – | {peer} | 4.00× |" in page
-    assert "| alexnet C1, batch 256 | 12.5 | failed |" in page
+    assert "| layer | triton | aten | other tiles | fastest of them |" in page
+    assert "| alexnet C1, batch 256 | 12.5 | failed | – | – |" in page
+    assert "| alexnet C2, batch 256 | 9.00 | – | 6.00 | tiled-64x64x64-4w4s |" in page
     assert "| C1.relu | triton | 20.0 | 5.00 | 25% |" in page
     assert "| fc; alexnet; F6 | implicit | 61.5 |" in page
     assert "](images/ratios-made-up-1.svg)" in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,6 +76,30 @@ def test_errors_of_memcheck_are_wrong_results(log: Log) -> None:
     assert spread.spread(log, [part("lrn", MEMCHECK)], 1, 30) == 1
     (line,) = log.journal.lines("smoke", "result")
     assert line["wrong"] == "memcheck: 3 errors: Invalid __global__ write of size 2 bytes"
+
+
+@pytest.mark.parametrize(
+    ("tool", "said"),
+    [
+        ("raise SystemExit('Device not supported')", " does not run here: Device not supported"),
+        ("import time; time.sleep(60)", " does not end within 1 s: "),
+    ],
+)
+def test_memcheck_is_skipped_where_its_tool_does_not_work(
+    log: Log, monkeypatch: pytest.MonkeyPatch, tool: str, said: str
+) -> None:
+    monkeypatch.setattr(spread, "SANITIZER", (sys.executable, "-c", tool))
+    monkeypatch.setattr(spread, "TRIAL_LIMIT", 1.0)
+    monkeypatch.setattr(sys, "argv", ["spread", "memcheck"])
+    assert spread.main() == 0
+    (line,) = log.journal.lines("smoke", "result")
+    assert line["skipped"] == f"{sys.executable}{said}"
+    assert {path.name for path in log.journal.folder.iterdir()} == {"results.jsonl", "log.txt"}
+
+
+def test_the_trial_of_memcheck_allocates_on_a_gpu() -> None:
+    done = subprocess.run([sys.executable, "-c", spread.TRIAL], capture_output=True, check=False)
+    assert (done.returncode == 0) == torch.cuda.is_available()
 
 
 @pytest.mark.parametrize("stage", ["compile", "smoke", "memcheck", "whole"])
