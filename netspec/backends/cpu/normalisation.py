@@ -1,15 +1,21 @@
-"""Batch normalisation at inference by oneDNN: a factor and a summand for each channel."""
+"""Batch normalisation at inference by oneDNN: a factor and a summand for each channel.
+
+A primitive of the library takes longer for each row of channels than for each channel.  So several
+adjacent pixels are one row: with 64 channels and 16 pixels to a row, 56x56 maps take a third of the
+time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from netspec.backends.cpu.activations import RELU
 from netspec.backends.cpu.direct import Direct, copied, require_kept
 from netspec.backends.cpu.implementation import required
-from netspec.backends.cpu.onednn.layouts import Layout, activations
+from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last
 from netspec.backends.cpu.onednn.primitives import (
     Argument,
     Description,
@@ -21,12 +27,19 @@ from netspec.backends.cpu.onednn.primitives import (
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.fused.bn_relu import BatchNormRelu
 from netspec.ir.ops.bn import BatchNorm
-from netspec.ir.shapes import Shape
 from netspec.lowering.implementation import Problem, Tensors
+from netspec.runtime.gate import address
+
+LONGEST_ROW = 1024
+"""The most values of a row of several pixels.  The factors and summands of longer rows take the
+place of the map in the first cache."""
 
 
 class OneDnnBatchNorm(Direct):
-    """act(s x + t) in one pass, with s = weight / sqrt(variance + eps) and t = bias - s mean."""
+    """act(s x + t) in one pass, with s = weight / sqrt(variance + eps) and t = bias - s mean.
+
+    s and t are float32 in every type of maps: the library computes in float32.
+    """
 
     def describe(self, problem: Problem) -> None:
         _described(problem, problem.batch)
@@ -39,7 +52,8 @@ class OneDnnBatchNorm(Direct):
         )
         scale = weight / (variance + problem.op.eps).sqrt()
         packed = {"scale": scale, "shift": bias - scale * mean}
-        return {name: copied(t.to(problem.dtype)) for name, t in (packed | checked).items()}
+        repeated = {name: t.float().repeat(_pixels(problem)) for name, t in packed.items()}
+        return {name: copied(t) for name, t in (repeated | checked).items()}
 
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
         for name in _names(problem):
@@ -51,12 +65,12 @@ class OneDnnBatchNorm(Direct):
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        whole, channels = activations(len(y), problem.output, problem.dtype), _channels(problem)
+        factors = _layout(problem, 1, 1, torch.float32)
         memories = [
-            (Argument.SOURCE, Memory(whole, x[0])),
-            (Argument.SECOND_SOURCE, Memory(channels, packed["scale"])),
-            (Argument.FIRST_POST_OP, Memory(channels, packed["shift"])),
-            (Argument.DESTINATION, Memory(whole, y)),
+            (Argument.SOURCE, _map(problem, x[0])),
+            (Argument.SECOND_SOURCE, Memory(factors, packed["scale"])),
+            (Argument.FIRST_POST_OP, Memory(factors, packed["shift"])),
+            (Argument.DESTINATION, _map(problem, y)),
         ]
         return [launch(_described(problem, len(y)), memories, scratch)]
 
@@ -67,13 +81,33 @@ def _names(problem: Problem) -> list[str]:
 
 
 def _described(problem: Problem, batch: int) -> Description:
-    whole, channels = activations(batch, problem.output, problem.dtype), _channels(problem)
+    maps = _layout(problem, batch, _rows(problem), problem.dtype)
+    factors = _layout(problem, 1, 1, torch.float32)
     steps = RELU if isinstance(problem.op, BatchNormRelu) else ()
-    return product(whole, channels, whole, added=channels, steps=steps)
+    return product(maps, factors, maps, added=factors, steps=steps)
 
 
-def _channels(problem: Problem) -> Layout:
-    """Return the layout of one number for each channel."""
-    shape = problem.output
-    ones = (1, 1, shape.channels) if shape.is_map else (shape.channels,)
-    return activations(1, Shape(ones), problem.dtype)
+def _map(problem: Problem, x: Tensor) -> Memory:
+    """Return the memory of maps or vectors as rows."""
+    dense = activations(len(x), problem.output, problem.dtype)
+    address(x, "an operand of oneDNN", problem.dtype, dense.axes)
+    rows = _rows(problem)
+    return Memory(_layout(problem, len(x), rows, problem.dtype), x.view(len(x), rows, -1))
+
+
+def _layout(problem: Problem, batch: int, rows: int, dtype: torch.dtype) -> Layout:
+    """Return the layout of rows of several pixels."""
+    values = _pixels(problem) * problem.output.channels
+    return channels_last((batch, values, rows, 1), dtype)
+
+
+def _rows(problem: Problem) -> int:
+    """Return the number of rows of an image."""
+    return problem.output.elements // problem.output.channels // _pixels(problem)
+
+
+def _pixels(problem: Problem) -> int:
+    """Return the number of pixels of a row, which divides those of an image."""
+    pixels = problem.output.elements // problem.output.channels
+    most = max(1, LONGEST_ROW // problem.output.channels)
+    return max(count for count in range(1, most + 1) if pixels % count == 0)

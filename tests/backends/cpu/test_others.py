@@ -42,6 +42,16 @@ def test_concatenations_are_exact(
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(("batch", "first"), [(1, "onednn"), (8, "torch")])
+def test_pytorch_concatenates_many_pixels_of_16_bits(
+    batch: int, first: str, dtype: torch.dtype
+) -> None:
+    problem = problem_of(Concat(), (27, 27, 128), (27, 27, 128), dtype=dtype, batch=batch)
+    names = list(implementations(problem))
+    assert names[0] == (first if dtype == torch.bfloat16 else "onednn")
+
+
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("size", [(1,), (10,), (1000,), (3, 5, 33), (1, 1, 7)])
 def test_softmax(size: tuple[int, ...], dtype: torch.dtype) -> None:
     problem = problem_of(Softmax(), size, dtype=dtype)
