@@ -110,12 +110,12 @@ threads):
   floor. At a batch of 8 the depthwise convolutions wait for memory: 1.6 ms for `sep2.relu6_1`,
   which takes 0.05 ms for one image. Running the first steps for one image at a time
   was tried and is not used: on a quiet machine it took 5 % less time, on a busy one 8 % more.
-- SqueezeNet 1.1 at a batch of 8: `conv10` runs at 99 % of the floor, the 3x3 convolutions of
-  `fire2` and `fire3` at 95 % of the rate of direct convolutions. They have 16 channels, too few
-  for Winograd's method. Max-pooling takes 6 %, the concatenations take 5 %.
+- SqueezeNet 1.1 in float32 at a batch of 8: `conv10` runs at 99 % of the floor, the 3x3
+  convolutions of `fire2` and `fire3` at 95 % of the rate of direct convolutions. They have 16
+  channels, too few for Winograd's method. Max-pooling takes 6 %, the concatenations take 5 %.
 - bfloat16: convolutions are those of oneDNN, as OpenVINO's are. Those of DenseNet-121 that take
   longest run at 88 to 97 % of the floor, except the first (69 %). Winograd's method needs the
-  precision of float32. DenseNet-121 copies 58 concatenations, 6 % of the time.
+  precision of float32. DenseNet-121 copies 58 concatenations.
 """
 
 FLOORS_CHANGED = """\

@@ -194,16 +194,18 @@ def cell(engine: Figures | None) -> str:
 
 
 def against(figures: Figures) -> Iterator[str]:
-    """Yield the table of layers by libraries, by the kernel that is chosen, and by the fastest of
-    the other tiles, of which every layer has different ones."""
+    """Yield the table of layers: the times of each library, of the chosen kernel, and of the
+    fastest other tile, as each layer has different tiles."""
     every = [one for one in results(figures, "against") if "us" in one]
     named = list(dict.fromkeys(way for one in every for way in one["us"] if "-" not in way))
     rows = []
     for one in every:
-        tiles = {way: us for way, us in one["us"].items() if "-" in way and not isinstance(us, str)}
-        best = min(tiles, key=tiles.__getitem__, default=NOTHING)
-        times = [*(one["us"].get(way) for way in named), tiles.get(best)]
-        rows.append([one["case"], *map(time, times), best])
+        tiles = {way: us for way, us in one["us"].items() if "-" in way}
+        timed = {way: us for way, us in tiles.items() if not isinstance(us, str)}
+        best = min(timed, key=timed.__getitem__, default=NOTHING)
+        failed = f", {len(tiles) - len(timed)} failed" if len(timed) < len(tiles) else ""
+        times = [*(one["us"].get(way) for way in named), timed.get(best)]
+        rows.append([one["case"], *map(time, times), best + failed])
     if rows:
         yield "Layers by each implementation, in microseconds.\n"
         yield from table(["layer", *named, "other tiles", "fastest of them"], rows)

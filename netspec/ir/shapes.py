@@ -73,6 +73,11 @@ class Shape(tuple[int, ...]):
         return prod(self)
 
     @property
+    def pixels(self) -> int:
+        """The number of pixels of a map; 1 for a vector."""
+        return prod(self[:-1])
+
+    @property
     def torch(self) -> tuple[int, ...]:
         """The size in PyTorch's order: ``(channels, height, width)`` or ``(n,)``."""
         return (self[2], self[0], self[1]) if self.is_map else tuple(self)

@@ -128,11 +128,11 @@ TWINS = [
     Twin("resnet152", lambda: ResNet("resnet152"), 60_192_808, batch=1),
     Twin("resnet50_keras", lambda: ResNet("resnet50_keras"), 25_583_592, batch=1),
     Twin("squeezenet1_0", lambda: SqueezeNet("squeezenet1_0"), 1_248_424, batch=1),
-    Twin("squeezenet1_1", lambda: SqueezeNet("squeezenet1_1"), 1_235_496, batch=1),
+    Twin("squeezenet1_1", lambda: SqueezeNet("squeezenet1_1"), 1_235_496),
     Twin("densenet121", DenseNet121, 7_978_856, batch=1),
     Twin("mobilenet_v1", MobileNetV1, 4_231_976, batch=1),
     Twin("mobilenet_v1", lambda: MobileNetV1(relu), 4_231_976, {"act": "relu"}, batch=1),
-    Twin("mobilenet_v2", MobileNetV2, 3_504_872, batch=1),
+    Twin("mobilenet_v2", MobileNetV2, 3_504_872),
     Twin("efficientnet_lite0", EfficientNetLite0, 4_652_008, batch=1),
     Twin("unet", lambda: UNet(8), 486_553, {"n": 8}),
 ]

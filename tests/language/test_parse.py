@@ -35,8 +35,10 @@ def conflicts(grammar: str, start: list[str], monkeypatch: pytest.MonkeyPatch) -
     """Lark refuses reduce/reduce conflicts, and resolves shift/reduce ones with a warning."""
     messages = StringIO()
     monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(messages)])
-    monkeypatch.setattr(logger, "level", logging.DEBUG)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
     Lark(grammar, parser="lalr", start=start, debug=True)
+    logger.setLevel(level)
     return [line for line in messages.getvalue().splitlines() if "Shift/Reduce" in line]
 
 

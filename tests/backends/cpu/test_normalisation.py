@@ -37,7 +37,14 @@ def test_it_is_the_operator(kind: Any, shape: tuple[int, ...], dtype: torch.dtyp
 
 @pytest.mark.parametrize(
     ("shape", "pixels"),
-    [((56, 56, 64), 16), ((7, 7, 64), 7), ((13, 1, 99), 1), ((4, 4, 513), 1), ((9,), 1)],
+    [
+        ((56, 56, 64), 16),
+        ((7, 7, 64), 7),
+        ((13, 1, 99), 1),
+        ((4, 4, 512), 2),
+        ((4, 4, 513), 1),
+        ((9,), 1),
+    ],
 )
 def test_pixels_of_a_row_divide_those_of_an_image(shape: tuple[int, ...], pixels: int) -> None:
     problem = problem_of(BatchNorm(eps=1e-3), shape, dtype=torch.float32)

@@ -120,7 +120,7 @@ def test_the_sections_of_a_gpu(folder: Path) -> None:
     assert f"| alexnet | 32 | – | 1.00 | 4.00 | – | failed | – | {peer} | 4.00× |" in page
     assert "| layer | triton | aten | other tiles | fastest of them |" in page
     assert "| alexnet C1, batch 256 | 12.5 | failed | – | – |" in page
-    assert "| alexnet C2, batch 256 | 9.00 | – | 6.00 | tiled-64x64x64-4w4s |" in page
+    assert "| alexnet C2, batch 256 | 9.00 | – | 6.00 | tiled-64x64x64-4w4s, 1 failed |" in page
     assert "| C1.relu | triton | 20.0 | 5.00 | 25% |" in page
     assert "| fc; alexnet; F6 | implicit | 61.5 |" in page
     assert "](images/ratios-made-up-1.svg)" in page

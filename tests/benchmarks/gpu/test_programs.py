@@ -78,23 +78,27 @@ def test_errors_of_memcheck_are_wrong_results(log: Log) -> None:
     assert line["wrong"] == "memcheck: 3 errors: Invalid __global__ write of size 2 bytes"
 
 
-@pytest.mark.parametrize(
-    ("tool", "said"),
-    [
-        ("raise SystemExit('Device not supported')", " does not run here: Device not supported"),
-        ("import time; time.sleep(60)", " does not end within 1 s: "),
-    ],
-)
-def test_memcheck_is_skipped_where_its_tool_does_not_work(
-    log: Log, monkeypatch: pytest.MonkeyPatch, tool: str, said: str
+def test_memcheck_is_skipped_where_its_tool_does_not_support_the_device(
+    log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spread, "SANITIZER", (sys.executable, "-c", tool))
-    monkeypatch.setattr(spread, "TRIAL_LIMIT", 1.0)
+    refusal = "raise SystemExit('Device not supported')"
+    monkeypatch.setattr(spread, "SANITIZER", (sys.executable, "-c", refusal))
     monkeypatch.setattr(sys, "argv", ["spread", "memcheck"])
     assert spread.main() == 0
     (line,) = log.journal.lines("smoke", "result")
-    assert line["skipped"] == f"{sys.executable}{said}"
+    assert line["skipped"] == f"{sys.executable} does not work here: Device not supported"
     assert {path.name for path in log.journal.folder.iterdir()} == {"results.jsonl", "log.txt"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "limit"), [("raise SystemExit(3)", 60.0), ("import time; time.sleep(60)", 0.5)]
+)
+def test_memcheck_is_tried_where_the_trial_fails_for_another_reason(
+    log: Log, monkeypatch: pytest.MonkeyPatch, tool: str, limit: float
+) -> None:
+    monkeypatch.setattr(spread, "SANITIZER", (sys.executable, "-c", tool))
+    monkeypatch.setattr(spread, "TRIAL_LIMIT", limit)
+    assert spread.lacks_sanitizer(log.journal.folder) == ""
 
 
 def test_the_trial_of_memcheck_allocates_on_a_gpu() -> None:
