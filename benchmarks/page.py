@@ -48,8 +48,7 @@ that the machine was not quiet. "overlap" means that the quartiles of the two ov
 difference may be noise. **earlier** is the ratio that another process measured before, with the
 time between the two, in which the code may have changed. **floor** is the least time at the rates
 of the same run ([definition](bench.md#the-floor)). **MB** is the peak memory of netspec, and of
-eager PyTorch in brackets. Code that has changed since the date of a table has not been measured
-again.
+eager PyTorch in brackets. A table does not show the effect of changes after its date.
 """
 
 

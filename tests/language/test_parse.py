@@ -37,8 +37,10 @@ def conflicts(grammar: str, start: list[str], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(messages)])
     level = logger.level
     logger.setLevel(logging.DEBUG)
-    Lark(grammar, parser="lalr", start=start, debug=True)
-    logger.setLevel(level)
+    try:
+        Lark(grammar, parser="lalr", start=start, debug=True)
+    finally:
+        logger.setLevel(level)
     return [line for line in messages.getvalue().splitlines() if "Shift/Reduce" in line]
 
 
