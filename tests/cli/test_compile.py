@@ -214,15 +214,15 @@ def test_emit_dot(spec: Path) -> None:
 def test_emit_choices_can_be_given_back(spec: Path, tmp_path: Path) -> None:
     emitted = run(spec, "--emit", "choices").stdout
     choices = json.loads(emitted)
-    assert choices["d"] == "onednn"
+    assert choices["d"] == "onednn-stream"
     path = tmp_path / "choices.json"
-    path.write_text(emitted.replace('"d": "onednn"', '"d": "onednn-stream"'))
+    path.write_text(emitted.replace('"d": "onednn-stream"', '"d": "mkldnn"'))
     done = run(spec, "--choices", path)
     assert done.exit_code == 0, done.stderr
-    assert "1 onednn-stream" in done.stdout
+    assert "1 mkldnn" in done.stdout
     assert "(given)" in done.stdout
     again = json.loads(run(spec, "--choices", path, "--emit", "choices").stdout)
-    assert again == choices | {"d": "onednn-stream"}
+    assert again == choices | {"d": "mkldnn"}
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_emit_choices_can_be_given_back(spec: Path, tmp_path: Path) -> None:
         ),
         (
             '{"d": "cudnn"}',
-            "d cannot be computed by 'cudnn': choose one of onednn, onednn-stream, mkldnn, torch",
+            "d cannot be computed by 'cudnn': choose one of onednn-stream, onednn, mkldnn, torch",
         ),
     ],
 )

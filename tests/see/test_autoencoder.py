@@ -14,6 +14,7 @@ from netspec.see import autoencoder
 from netspec.see.autoencoder import AutoEncoder, trained_encoder
 from netspec.see.encoder import Encoder, scale_of
 from netspec.see.streaming import Interrupted
+from tests.helpers import running_in
 
 
 def values(count: int = 150) -> torch.Tensor:
@@ -37,19 +38,15 @@ def are_same(one: Encoder, other: Encoder) -> bool:
 
 
 def test_the_seed_decides_and_nothing_else() -> None:
-    before = torch.get_num_threads()
     one = trained()
     torch.manual_seed(5)
-    torch.set_num_threads(2)
-    try:
+    with running_in(2):
         # a step of a large net is split over threads, and its sums are then rounded differently
         used = set[int]()
         again = trained(advance=lambda done, count: used.add(torch.get_num_threads()))
         assert are_same(again, one)
         assert used == {1}
         assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
     assert not are_same(trained(seed=1), one)
 
 

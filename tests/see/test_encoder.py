@@ -8,6 +8,7 @@ import torch
 
 from netspec.errors import DataError
 from netspec.see.encoder import Encoder, hyperplanes, scale_of
+from tests.helpers import running_in
 
 DRAWN = torch.Generator().manual_seed(1)
 
@@ -50,15 +51,11 @@ def test_a_code_does_not_depend_on_the_other_images() -> None:
 
 def test_the_number_of_threads_does_not_change_scale() -> None:
     values = torch.randn(300, 500, generator=DRAWN)
-    before = torch.get_num_threads()
     results = []
     for threads in (1, 2):
-        torch.set_num_threads(threads)
-        try:
+        with running_in(threads):
             results.append(scale_of(values, "F6"))
             assert torch.get_num_threads() == threads
-        finally:
-            torch.set_num_threads(before)
     (mean, scale), (other, again) = results
     assert torch.equal(mean, other)
     assert scale == again

@@ -30,4 +30,5 @@ def test_passes_that_did_nothing_are_left_out() -> None:
 
 def test_kernels_are_counted_with_where_the_choices_came_from() -> None:
     model = netspec.compile("lenet5", choices={"C1": "torch"})
-    assert compiled.kernels(model.lowered) == "11 steps: 6 torch, 5 onednn (preferred, given)"
+    said = "11 steps: 6 torch, 3 onednn, 2 onednn-stream (preferred, given)"
+    assert compiled.kernels(model.lowered) == said

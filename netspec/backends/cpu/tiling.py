@@ -168,18 +168,19 @@ class Tiling:
         if full < block.tiles:
             yield Part(full, 1, self._down.size_out % self.rows)
 
-    def estimate(self) -> float:
+    def estimate(self, threads: int) -> float:
         """Return the time in units of a multiply-accumulate of a direct convolution.
 
         Measured on AVX-512 cores, each with 57 multiply-accumulates in a nanosecond, for 3x3: on
-        one core 0.8 ns for each element of the operand, 0.5 ns for each element of the result and
-        0.1 ns for each byte by which the weights are larger; on two cores, which wait for each
-        other, 3.5 us for each launch.  Factors of longer kernels take longer, because their
-        filters have more taps in relation to the rows of a tile.
+        one core 0.8 ns for each element of the operand, 0.5 ns for each element of the result,
+        0.1 ns for each byte by which the weights are larger and 1.2 us for each launch; on two
+        cores, which wait for each other, 3.5 us for each launch.  Factors of longer kernels take
+        longer, because their filters have more taps in relation to the rows of a tile.
         """
         problem, factors = self.problem, self.factors
         in_factors = 45 * (factors**2 / self.rows) / (6**2 / 4)
         moved = in_factors * problem.inputs[0].elements + 30 * problem.output.elements
         larger = prod(self.filter_shape) * (factors / self._down.kernel - 1)
         launches = sum(2 * factors + len([*self.parts(block)]) for block in self.blocks())
-        return self.products + problem.batch * moved + 23 * larger + 400_000 * launches
+        launch = 70_000 if threads == 1 else 200_000 * threads
+        return self.products + problem.batch * moved + 23 * larger + launch * launches

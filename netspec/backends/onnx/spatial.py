@@ -100,8 +100,10 @@ def _lrn_within(builder: NodeBuilder, op: LocalResponseNormWithin, x: str) -> st
     mean = builder.node(
         "AveragePool", squares, kernel_shape=kernel, pads=[*reach, *reach], count_include_pad=1
     )
-    total = builder.node("Mul", mean, builder.reals("alpha", op.alpha * prod(kernel)))
-    base = builder.node("Add", total, builder.reals("k", op.k))
+    # Not one product with alpha n^2: alpha may be zero in float32 while that is not.
+    total = builder.node("Mul", mean, builder.reals("positions", prod(kernel)))
+    scaled = builder.node("Mul", total, builder.reals("alpha", op.alpha))
+    base = builder.node("Add", scaled, builder.reals("k", op.k))
     return builder.node("Mul", x, builder.node("Pow", base, builder.reals("beta", -op.beta)))
 
 

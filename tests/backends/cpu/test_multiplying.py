@@ -74,7 +74,7 @@ def test_convolutions(attributes: dict[str, Any], dtype: torch.dtype) -> None:
         if Winograd().refuses(problem):
             refused.add("winograd")
         assert list(implementations(problem)) == [
-            n for n in ("onednn", "mkldnn", "torch", "winograd") if n not in refused
+            n for n in ("onednn", "winograd", "mkldnn", "torch") if n not in refused
         ]
         for name in implementations(problem):
             if name != "torch" or dtype == torch.float32:
@@ -148,10 +148,19 @@ def test_a_depthwise_convolution_in_float32_has_the_faster_implementation() -> N
 def test_fully_connected(size: tuple[int, ...], bias: bool, dtype: torch.dtype) -> None:
     for kind in (FullyConnected, FullyConnectedRelu):
         problem = problem_of(kind(count=7, bias=bias), size, dtype=dtype)
-        assert list(implementations(problem)) == ["onednn", "onednn-stream", "mkldnn", "torch"]
+        assert {*implementations(problem)} == {"onednn", "onednn-stream", "mkldnn", "torch"}
         for name in implementations(problem):
             if name != "torch" or dtype == torch.float32:
                 assert_right(problem, name)
+
+
+@pytest.mark.parametrize(("dtype", "few"), [(torch.float32, 3), (torch.bfloat16, 1)])
+def test_rows_of_weights_are_preferred_for_few_images(dtype: torch.dtype, few: int) -> None:
+    for batch in (1, few, few + 1, 64):
+        problem = problem_of(FullyConnected(count=7), (9,), dtype=dtype, batch=batch)
+        first, second = [*implementations(problem)][:2]
+        assert {first, second} == {"onednn", "onednn-stream"}
+        assert (first == "onednn-stream") == (batch <= few)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])

@@ -21,6 +21,7 @@ from netspec.ir.shapes import Kernel, ShapeError
 from netspec.lowering.implementation import Problem
 from tests.backends.cpu.helpers import assert_right, problem_of, tensors
 from tests.examples import examples
+from tests.helpers import running_in
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -116,27 +117,29 @@ def test_other_types_are_refused() -> None:
 @pytest.mark.parametrize(
     ("pays", "size", "count", "kernel", "batch"),
     [
-        (True, (56, 56, 256), 256, (3, 3), 1),
-        (True, (14, 14, 256), 256, (3, 3), 1),
-        (True, (27, 27, 96), 256, (5, 5), 1),
-        (False, (7, 7, 512), 512, (3, 3), 1),  # reading larger weights takes longer
-        (True, (7, 7, 512), 512, (3, 3), 8),
-        (False, (224, 224, 3), 64, (3, 3), 1),  # few products for each element
-        (False, (14, 14, 50), 5, (5, 5), 1),
-        (False, (14, 14, 32), 128, (5, 5), 1),  # launches take longer than the products
-        (True, (28, 28, 32), 96, (5, 5), 1),
-        (False, (17, 17, 128), 128, (7, 1), 1),
-        (True, (13, 13, 64), 256, (3, 3), 8),  # an estimate of 0.79 of a direct convolution's
-        (False, (13, 13, 48), 192, (3, 3), 8),  # of 0.83
+        ("1 2", (56, 56, 256), 256, (3, 3), 1),
+        ("1 2", (14, 14, 256), 256, (3, 3), 1),
+        ("1 2", (27, 27, 96), 256, (5, 5), 1),
+        ("", (7, 7, 512), 512, (3, 3), 1),  # reading larger weights takes longer
+        ("1 2", (7, 7, 512), 512, (3, 3), 8),
+        ("", (224, 224, 3), 64, (3, 3), 1),  # few products for each element
+        ("", (14, 14, 50), 5, (5, 5), 1),
+        ("1", (14, 14, 32), 128, (5, 5), 1),  # launches on two cores take longer than the products
+        ("1 2", (28, 28, 32), 96, (5, 5), 1),
+        ("", (17, 17, 128), 128, (7, 1), 1),
+        ("1 2", (14, 14, 128), 256, (3, 3), 1),  # 0.83 of a direct convolution on two cores
+        ("1", (14, 14, 112), 224, (3, 3), 1),  # 0.87
     ],
 )
 def test_it_is_preferred_where_it_pays(
-    pays: bool, size: tuple[int, ...], count: int, kernel: tuple[int, int], batch: int
+    pays: str, size: tuple[int, ...], count: int, kernel: tuple[int, int], batch: int
 ) -> None:
-    op = conv(*kernel, count=count, pad="half")
-    names = [i.name for i in CpuBackend().implementations(problem_of(op, size, batch=batch))]
-    assert names[0] == ("winograd" if pays else "onednn")
-    assert "winograd" in names
+    problem = problem_of(conv(*kernel, count=count, pad="half"), size, batch=batch)
+    for threads in (1, 2):
+        with running_in(threads):
+            names = [i.name for i in CpuBackend().implementations(problem)]
+        assert names[0] == ("winograd" if str(threads) in pays else "onednn")
+        assert "winograd" in names
 
 
 def test_exact_nets_do_not_use_it() -> None:

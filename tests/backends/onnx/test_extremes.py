@@ -89,6 +89,11 @@ def test_lrn_that_onnx_runtime_refuses_or_gets_wrong_has_a_form_of_its_own(row: 
     assert_same_in_onnx_runtime(f"net example\ninput image 9x8x6\na: {row}\n")
 
 
+def test_lrn_within_where_alpha_is_zero_in_float32_but_not_times_the_positions() -> None:
+    row = "lrn_within 3, alpha=1e-46, k=1e-76"
+    assert_same_in_onnx_runtime(f"net example\ninput image 9x8x6\na: {row}\n")
+
+
 @pytest.mark.parametrize("row", [f"lrn {2**63 - 1}", "lrn 9999, k=1, groups=2"])
 def test_a_window_wider_than_the_channels_is_cut(row: str) -> None:
     assert "LRN" in kinds(onnx_bytes(example(f"a: {row}")))
