@@ -59,7 +59,7 @@ class OneDnnConv(Multiplying):
         down, right = op.windows(problem.inputs)
         result = activations(problem.batch, problem.output, problem.dtype)
         return convolution(
-            activations(problem.batch, problem.inputs[0], problem.dtype),
+            self.source(problem),
             weights,
             rows((op.count,), problem.dtype) if op.bias else None,
             result,

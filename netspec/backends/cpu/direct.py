@@ -108,6 +108,10 @@ class Multiplying(Direct):
         """Return the layout to ask the library for."""
         return any_layout(self.sizes(problem), problem.dtype)
 
+    def source(self, problem: Problem) -> Layout:
+        """Return the layout of the operand."""
+        return activations(problem.batch, problem.inputs[0], problem.dtype)
+
     def dense(self, problem: Problem, weight: Tensor) -> Tensor:
         """Return the operator's weight with zeros where there is no connection."""
         return weight
@@ -145,7 +149,7 @@ class Multiplying(Direct):
         here = replace(problem, batch=len(y))
         description = self.fitting(problem, here)
         memories = [
-            (Argument.SOURCE, Memory(activations(here.batch, here.inputs[0], here.dtype), x[0])),
+            (Argument.SOURCE, Memory(self.source(here), x[0])),
             (Argument.DESTINATION, Memory(activations(here.batch, here.output, here.dtype), y)),
             *self.weights(description, problem, packed),
         ]

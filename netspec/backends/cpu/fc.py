@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from netspec.backends.cpu.activations import RELU
 from netspec.backends.cpu.direct import Multiplying
-from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last, rows
-from netspec.backends.cpu.onednn.primitives import Description, inner_product
+from netspec.backends.cpu.onednn.layouts import (
+    Layout,
+    activations,
+    any_layout,
+    channels_last,
+    rows,
+)
+from netspec.backends.cpu.onednn.primitives import Description, Launch, inner_product
+from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.ops.fc import FullyConnected
-from netspec.lowering.implementation import Problem
+from netspec.lowering.implementation import Problem, Tensors
 
 FEW_IMAGES = {torch.float32: 3, torch.bfloat16: 1}
 """The largest batches that the library computes faster with the matrix in rows.
 
-On one AVX-512 core and on two, AlexNet in float32 was 1.07 and 1.05 times as fast with one image,
-1.33 and 1.18 with two, 1.21 and 1.14 with three, 1.11 and 0.95 with four; in bfloat16 1.04 with one
-image and 0.91 and 0.92 with two.
+The three layers of AlexNet took, on one AVX-512 core, in rows and in blocks: in float32 11.2 and
+17.1 ms for one image, 10.4 and 18.2 for two, 10.5 and 14.5 for three, 20.5 and 12.8 for four; in
+bfloat16 5.2 and 7.9 ms for one, 16.7 and 10.4 for two.
 """
 
 
-class OneDnnLinear(Multiplying):
-    """act(w x + b) of a vector, or of a map in its memory layout."""
+class OneDnnStream(Multiplying):
+    """act(w x + b) with the matrix in rows, each in the order of the operand.
 
-    def pays(self, problem: Problem) -> bool:
-        return problem.batch > FEW_IMAGES[problem.dtype]
+    It is faster for few images, where the time is that of reading the weights once.
+    """
+
+    name = "onednn-stream"
 
     def described(self, problem: Problem, weights: Layout) -> Description:
         op = _fc(problem)
         return inner_product(
-            activations(problem.batch, problem.inputs[0], problem.dtype),
+            self.source(problem),
             weights,
             rows((op.count,), problem.dtype) if op.bias else None,
             activations(problem.batch, problem.output, problem.dtype),
@@ -43,22 +55,48 @@ class OneDnnLinear(Multiplying):
     def dense_shape(self, problem: Problem) -> tuple[int, ...]:
         return _fc(problem).count, problem.inputs[0].elements
 
-
-class OneDnnStream(OneDnnLinear):
-    """The same with the matrix in rows, each in the order of the operand.
-
-    It is faster for few images, where the time is that of reading the weights once.
-    """
-
-    name = "onednn-stream"
-
-    def pays(self, problem: Problem) -> bool:
-        return True
-
     def preferred(self, problem: Problem) -> Layout:
         sizes = self.sizes(problem)
         is_map = problem.inputs[0].is_map
         return channels_last(sizes, problem.dtype) if is_map else rows(sizes, problem.dtype)
+
+
+class OneDnnLinear(OneDnnStream):
+    """act(w x + b) with the matrix in the library's blocks.
+
+    A map is taken as the vector of its elements in memory: for maps the library has only a matrix
+    product of general layouts, which took 1.7 to 2.1 times as long for the first fully connected
+    layers of AlexNet and VGG at a batch of 8 on one AVX-512 core.
+    """
+
+    name = "onednn"
+
+    def pays(self, problem: Problem) -> bool:
+        return problem.batch > FEW_IMAGES[problem.dtype]
+
+    def source(self, problem: Problem) -> Layout:
+        return rows((problem.batch, problem.inputs[0].elements), problem.dtype)
+
+    def sizes(self, problem: Problem) -> tuple[int, ...]:
+        return self.dense_shape(problem)
+
+    def preferred(self, problem: Problem) -> Layout:
+        return any_layout(self.sizes(problem), problem.dtype)
+
+    def dense(self, problem: Problem, weight: Tensor) -> Tensor:
+        """Return the weight with its columns in the order of the operand's elements in memory."""
+        maps = weight.view(len(weight), *problem.inputs[0].torch)
+        return maps.movedim(1, -1).flatten(1)
+
+    def sparse(self, problem: Problem, weight: Tensor) -> Tensor:
+        """Return the weight with its columns in the order of the operator."""
+        maps = weight.view(len(weight), *problem.inputs[0])
+        return maps.movedim(-1, 1).flatten(1)
+
+    def bind(
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+    ) -> Sequence[Launch]:
+        return super().bind(problem, packed, [x[0].flatten(1)], y, scratch)
 
 
 def _fc(problem: Problem) -> FullyConnected:
