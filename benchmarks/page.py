@@ -106,9 +106,7 @@ Where netspec is not ahead, the layers say why (`netspec bench NET --layers`, 20
 threads):
 
 - MobileNetV1: the 1x1 convolutions take 87 % of the time at a batch of 1, at 88 to 99 % of the
-  floor. At a batch of 8 the depthwise convolutions wait for memory: 1.6 ms for `sep2.relu6_1`,
-  which takes 0.05 ms for one image. Running the first steps for one image at a time
-  was tried and is not used: on a quiet machine it took 5 % less time, on a busy one 8 % more.
+  floor.
 - SqueezeNet 1.1 in float32 at a batch of 8: `conv10` runs at 99 % of the floor, the 3x3
   convolutions of `fire2` and `fire3` at 95 % of the rate of direct convolutions. They have 16
   channels, too few for Winograd's method. Max-pooling takes 6 %, the concatenations take 5 %.

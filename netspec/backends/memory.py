@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,35 +12,57 @@ from netspec.lowering.plan import Plan, Slot
 from netspec.runtime.gate import require_memory
 
 
+class Place(NamedTuple):
+    """The place of a buffer in an arena: its first element, and the images that it holds."""
+
+    start: int
+    images: int
+
+
+def in_batches(plan: Plan, batch: int) -> list[Place]:
+    """Return places at the plan's offsets x batch, in ``plan.arena * batch`` elements."""
+    return [Place(buffer.offset * batch, batch) for buffer in plan.buffers]
+
+
 class PlanMemory:
-    """An arena of ``plan.arena`` elements per image; buffers are at the plan's offsets x batch.
+    """An arena, and every slot as a view of it.
 
     Args:
         plan: the plan with the buffers.
-        batch: the number of images.
-        arena: ``plan.arena * batch`` zeros.  They must be zeros: an element that no step writes may
-            still be read, and must not be NaN.
+        places: of each buffer.
+        arena: zeros.  They must be zeros: an element that no step writes may still be read, and
+            must not be NaN.
 
     Attributes:
         slots: maps [N, H, W, C], which may be slices of channels, and vectors [N, C].
     """
 
-    def __init__(self, plan: Plan, batch: int, arena: Tensor) -> None:
-        self.plan, self.batch, self.arena = plan, batch, arena
+    def __init__(self, plan: Plan, places: Sequence[Place], arena: Tensor) -> None:
+        self.plan, self.places, self.arena = plan, places, arena
         self.slots = [self._view(slot) for slot in plan.slots]
 
     def _view(self, slot: Slot) -> Tensor:
         buffer = self.plan.buffers[slot.buffer]
-        maps = self.values(slot.buffer).view(self.batch, *buffer.shape)
+        values = self.values(slot.buffer)
+        maps = values.view(len(values), *buffer.shape)
         part = maps.narrow(-1, slot.start, slot.shape.channels)
         is_flat = buffer.shape.is_map and not slot.shape.is_map
         return part[:, 0, 0] if is_flat else part
 
-    def values(self, number: int) -> Tensor:
-        """Return all values of a buffer."""
-        buffer = self.plan.buffers[number]
-        size = buffer.shape.elements * self.batch
-        return self.arena.narrow(0, buffer.offset * self.batch, size)
+    def part(self, slot: int, image: int | None) -> Tensor:
+        """Return a slot for one image, or for all images that it holds if ``image`` is None."""
+        return self._of(image, self.slots[slot], self.plan.slots[slot].buffer)
+
+    def _of(self, image: int | None, values: Tensor, buffer: int) -> Tensor:
+        holds_one = self.places[buffer].images == 1
+        return values if image is None or holds_one else values[image : image + 1]
+
+    def values(self, number: int, image: int | None = None) -> Tensor:
+        """Return the values of a buffer for one image, or for all images that it holds."""
+        start, images = self.places[number]
+        elements = self.plan.buffers[number].shape.elements
+        whole = self.arena.narrow(0, start, elements * images).view(images, elements)
+        return self._of(image, whole, number)
 
     def take_in(self, images: Sequence[Tensor]) -> None:
         """Copy images [N, C, H, W] to the input slots, and fill the rest of the batch with zeros.

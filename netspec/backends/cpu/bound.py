@@ -9,6 +9,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu import by_image
 from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
@@ -34,23 +35,28 @@ class BoundPlan:
         batch: int,
         dtype: torch.dtype,
     ) -> None:
+        ranges = by_image.runs(plan, stages, batch, dtype, torch.get_num_threads())
+        places, size = by_image.places(plan, batch, ranges)
         # Inside inference mode these tensors would be inference tensors, which raise an error when
         # a later run outside of it writes to them.
         with torch.inference_mode(False), without_collecting():
-            arena = PAGES.empty((plan.arena * batch,), dtype).zero_()
-            self._memory, scratch = PlanMemory(plan, batch, arena), Scratch()
-            self._steps = [
-                (step, _bound(step, stages[step.stage], self._memory, scratch))
-                for step in plan.steps
+            arena = PAGES.empty((size,), dtype).zero_()
+            self._memory, scratch = PlanMemory(plan, places, arena), Scratch()
+            self._turns = [
+                (number, image, _bound(plan.steps[number], image, stages, self._memory, scratch))
+                for number, image in by_image.turns(len(plan.steps), batch, ranges)
             ]
             scratch.hand_out()
-        watched: dict[int, list[Call]] = {}
-        for guard in guards:
-            values = self._memory.values(guard.buffer)
-            watched.setdefault(guard.after, []).append(partial(_watch, values, guard.limit))
-        self._calls = watched.get(-1, [])
-        for number, (_, calls) in enumerate(self._steps):
-            self._calls += [*calls, *watched.get(number, [])]
+        self._calls = self._watches(guards, -1, None)
+        for number, image, calls in self._turns:
+            self._calls += [*calls, *self._watches(guards, number, image)]
+
+    def _watches(self, guards: Sequence[Guard], after: int, image: int | None) -> list[Call]:
+        return [
+            partial(_watch, self._memory.values(guard.buffer, image), guard.limit)
+            for guard in guards
+            if guard.after == after
+        ]
 
     def run(
         self, images: Sequence[Tensor], out: Sequence[Tensor] | None
@@ -70,7 +76,17 @@ class BoundPlan:
     def profile(self, images: Sequence[Tensor]) -> list[Timed]:
         """Run once and return the time of each step."""
         self._memory.take_in(images)
-        return [_timed(step, calls) for step, calls in self._steps]
+        steps = self._memory.plan.steps
+        seconds = [0.0] * len(steps)
+        for number, _, calls in self._turns:
+            started = perf_counter()
+            for call in calls:
+                call()
+            seconds[number] += perf_counter() - started
+        return [
+            Timed(step.stage, step.implementation, time)
+            for step, time in zip(steps, seconds, strict=True)
+        ]
 
 
 def _watch(values: Tensor, limit: float) -> None:
@@ -82,21 +98,18 @@ def _watch(values: Tensor, limit: float) -> None:
 
 
 def _bound(
-    step: Step, packed_stage: PackedStage, memory: PlanMemory, scratch: Scratch
+    step: Step,
+    image: int | None,
+    stages: Mapping[str, PackedStage],
+    memory: PlanMemory,
+    scratch: Scratch,
 ) -> Sequence[Call]:
-    assert isinstance(packed_stage.implementation, CpuImplementation)
-    x, (y,) = [memory.slots[i] for i in step.reads], (memory.slots[i] for i in step.writes)
+    implementation, problem, packed, *_ = stages[step.stage]
+    assert isinstance(implementation, CpuImplementation)
+    x = [memory.part(i, image) for i in step.reads]
+    (y,) = (memory.part(i, image) for i in step.writes)
     scratch.begin()
     try:
-        return bind(
-            packed_stage.implementation, packed_stage.problem, packed_stage.packed, x, y, scratch
-        )
+        return bind(implementation, problem, packed, x, y, scratch)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{step.stage}: {error}") from None
-
-
-def _timed(step: Step, calls: Sequence[Call]) -> Timed:
-    started = perf_counter()
-    for call in calls:
-        call()
-    return Timed(step.stage, step.implementation, perf_counter() - started)

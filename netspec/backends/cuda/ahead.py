@@ -18,7 +18,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.cached import INDEX, noted
 from netspec.backends.cuda.executor import size_for
-from netspec.backends.memory import PlanMemory
+from netspec.backends.memory import PlanMemory, in_batches
 from netspec.errors import DataError
 from netspec.kernels import ahead
 from netspec.kernels.launch import Launch
@@ -66,7 +66,7 @@ def compiled_kernels(
     except ValueError as error:
         raise DataError(str(error)) from None
     arena = torch.empty(lowered.plan.arena * batch, dtype=lowered.dtype, device="meta")
-    memory = PlanMemory(lowered.plan, batch, arena)
+    memory = PlanMemory(lowered.plan, in_batches(lowered.plan, batch), arena)
     stages = {
         stage: _packed_stage(lowered, stage, problem) for stage, problem in lowered.problems.items()
     }

@@ -15,7 +15,7 @@ from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.graphs import Stopwatch, captured, side_by_side
 from netspec.backends.cuda.implementation import Call
 from netspec.backends.cuda.lanes import apart, turns
-from netspec.backends.memory import PlanMemory
+from netspec.backends.memory import PlanMemory, in_batches
 from netspec.ir.graph import Graph
 from netspec.lowering.backend import PackedStage, Timed
 from netspec.lowering.plan import Plan, Step
@@ -51,7 +51,7 @@ class BoundPlan:
         # Inference tensors could not be written by a later run outside of inference mode.
         with torch.inference_mode(False), self._on(device):
             arena = torch.zeros(plan.arena * batch, dtype=dtype, device=device)
-            self.memory = PlanMemory(plan, batch, arena)
+            self.memory = PlanMemory(plan, in_batches(plan, batch), arena)
             self.steps = bound_steps(graph, plan, stages, self.memory)
         self._turns = turns(plan)
         self.device, self._is_gpu = device, device.type == "cuda"

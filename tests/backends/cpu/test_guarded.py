@@ -18,7 +18,7 @@ from netspec.backends.cpu.onednn.library import missing, share_threads
 from netspec.backends.cpu.plain import Plain
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.winograd import Winograd
-from netspec.backends.memory import PlanMemory, nchw
+from netspec.backends.memory import PlanMemory, in_batches, nchw
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel
@@ -64,7 +64,7 @@ def outputs(model: Compiled, inputs: list[Tensor], *, is_poisoned: bool) -> list
     rim = 4096
     whole = torch.zeros(plan.arena * batch + 2 * rim, dtype=model.lowered.dtype)
     arena = whole[rim : len(whole) - rim]
-    memory, scratch = PlanMemory(plan, batch, arena), Scratch()
+    memory, scratch = PlanMemory(plan, in_batches(plan, batch), arena), Scratch()
     steps: list[list[Call]] = []
     share_threads()
     for step in plan.steps:

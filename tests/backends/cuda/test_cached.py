@@ -36,7 +36,7 @@ from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.ahead import _packed_stage, compiled_kernels
 from netspec.backends.cuda.lanes import apart
 from netspec.backends.cuda.binding import bound_steps
-from netspec.backends.memory import PlanMemory
+from netspec.backends.memory import PlanMemory, in_batches
 from netspec.kernels.launch import Launch
 from benchmarks.gpu.stand_in import StandIn
 
@@ -67,7 +67,7 @@ def run(capability, plan, count=None):
     gpu.launched.clear()
     driver.set_active(gpu)
     arena = torch.empty(plan.arena * batch, dtype=loaded.dtype, device="meta")
-    memory = PlanMemory(plan, batch, arena)
+    memory = PlanMemory(plan, in_batches(plan, batch), arena)
     stages = {n: _packed_stage(loaded, n, problem) for n, problem in loaded.problems.items()}
     calls = [call for _, calls in bound_steps(loaded.graph, plan, stages, memory) for call in calls]
     launches = [call for call in calls if isinstance(call, Launch)]

@@ -17,7 +17,7 @@ from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.conv import AtenConv, CudnnConv, TritonConv
 from netspec.backends.cuda.implementation import Target
 from netspec.backends.cuda.measure import operands
-from netspec.backends.memory import PlanMemory
+from netspec.backends.memory import PlanMemory, in_batches
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel, Shape
@@ -212,7 +212,7 @@ def test_what_is_measured_is_what_the_plan_runs(kernel: str) -> None:
         names = [one.name for one in conv.implementations(problem, Target("cpu"))]
         decided[stage] = next((name for name in names if name.startswith(kernel)), "triton")
     chosen = lowered(net.graph, BACKEND, dtype=torch.float16, batch=32, decided=decided, passes=())
-    memory = PlanMemory(chosen.plan, 32, meta(chosen.plan.arena * 32))
+    memory = PlanMemory(chosen.plan, in_batches(chosen.plan, 32), meta(chosen.plan.arena * 32))
     stages = {name: _packed_stage(chosen, name, one) for name, one in chosen.problems.items()}
     compared = 0
     for step, calls in bound_steps(chosen.graph, chosen.plan, stages, memory):

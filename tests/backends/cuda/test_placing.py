@@ -15,7 +15,7 @@ import netspec
 from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.backends.cuda.lanes import Turn, apart, turns
-from netspec.backends.memory import PlanMemory, nchw
+from netspec.backends.memory import PlanMemory, in_batches, nchw
 from netspec.lowering.plan import Plan
 from netspec.runtime.verification import as_tuple, random_images
 from tests.backends.cuda.helpers import DEVICE, MAP, load_rows
@@ -108,7 +108,7 @@ def test_lanes_may_run_in_any_order(
     plan = layout(lowered.plan)
     (image,) = random_images(net, batch=2)
     arena = torch.full((plan.arena * 2,), torch.nan, dtype=torch.float64, device=DEVICE)
-    memory = PlanMemory(plan, 2, arena)
+    memory = PlanMemory(plan, in_batches(plan, 2), arena)
     steps = bound_steps(lowered.graph, plan, model.packed.stages(), memory)
     nchw(memory.slots[plan.inputs[0]]).copy_(image)
     order = turns(plan)
