@@ -23,7 +23,7 @@ from netspec.lowering.plan import Plan
 LARGE = 8 * 2**20
 """The least bytes of the maps of a batch that steps pass to each other image by image.
 
-With 6 to 12 MiB nets took the same time within 2 %, with 24 MiB up to 15 % more.
+With 6 to 12 MiB nets took the same time within 2 %, with 24 MiB up to 18 % more.
 """
 
 LEAST_OF_A_THREAD = 2**19
