@@ -44,7 +44,7 @@ def profile(case: Case, rounds: int = ROUNDS) -> dict[str, Any]:
             "stage": step.stage,
             "way": step.implementation,
             "us": round(timed.median * 1e6, 2),
-            "floor_us": round(1e6 * of_stage(problems[step.stage], backend, measured.rates), 2),
+            "floor_us": round(1e6 * of_stage(problems[step.stage], backend, measured.rates, 0), 2),
         }
         for step, timed in zip(model.lowered.plan.steps, measured.steps, strict=True)
     ]

@@ -44,7 +44,7 @@ from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.bound import FEW
 from netspec.backends.cuda.lanes import apart
 from netspec.backends.cuda.measure import operands
-from netspec.backends.memory import PlanMemory
+from netspec.backends.memory import PlanMemory, in_batches
 from netspec.kernels.conv import persistent
 from netspec.kernels.launch import Launch
 from netspec.lowering.implementation import Problem
@@ -176,8 +176,9 @@ def _net(name: str, batch: int) -> str:
         net = lowered(netspec.load(name).graph, backend, dtype=torch.bfloat16, batch=batch)
         plan = apart(net.plan) if batch <= FEW else net.plan
         arena = torch.empty(plan.arena * batch, dtype=net.dtype, device="meta")
+        memory = PlanMemory(plan, in_batches(plan, batch), arena)
         stages = {stage: _packed_stage(net, stage, one) for stage, one in net.problems.items()}
-        for _, calls in bound_steps(net.graph, plan, stages, PlanMemory(plan, batch, arena)):
+        for _, calls in bound_steps(net.graph, plan, stages, memory):
             _launch(calls)
     return ""
 

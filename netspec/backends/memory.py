@@ -12,16 +12,16 @@ from netspec.lowering.plan import Plan, Slot
 from netspec.runtime.gate import require_memory
 
 
-class Place(NamedTuple):
-    """The place of a buffer in an arena: its first element, and the images that it holds."""
+class Extent(NamedTuple):
+    """The memory of a buffer in an arena: its first element, and the images that it holds."""
 
     start: int
     images: int
 
 
-def in_batches(plan: Plan, batch: int) -> list[Place]:
-    """Return places at the plan's offsets x batch, in ``plan.arena * batch`` elements."""
-    return [Place(buffer.offset * batch, batch) for buffer in plan.buffers]
+def in_batches(plan: Plan, batch: int) -> list[Extent]:
+    """Return extents at the plan's offsets x batch, in ``plan.arena * batch`` elements."""
+    return [Extent(buffer.offset * batch, batch) for buffer in plan.buffers]
 
 
 class PlanMemory:
@@ -29,7 +29,7 @@ class PlanMemory:
 
     Args:
         plan: the plan with the buffers.
-        places: of each buffer.
+        extents: of each buffer.
         arena: zeros.  They must be zeros: an element that no step writes may still be read, and
             must not be NaN.
 
@@ -37,8 +37,8 @@ class PlanMemory:
         slots: maps [N, H, W, C], which may be slices of channels, and vectors [N, C].
     """
 
-    def __init__(self, plan: Plan, places: Sequence[Place], arena: Tensor) -> None:
-        self.plan, self.places, self.arena = plan, places, arena
+    def __init__(self, plan: Plan, extents: Sequence[Extent], arena: Tensor) -> None:
+        self.plan, self.extents, self.arena = plan, extents, arena
         self.slots = [self._view(slot) for slot in plan.slots]
 
     def _view(self, slot: Slot) -> Tensor:
@@ -49,20 +49,21 @@ class PlanMemory:
         is_flat = buffer.shape.is_map and not slot.shape.is_map
         return part[:, 0, 0] if is_flat else part
 
-    def part(self, slot: int, image: int | None) -> Tensor:
-        """Return a slot for one image, or for all images that it holds if ``image`` is None."""
-        return self._of(image, self.slots[slot], self.plan.slots[slot].buffer)
+    def part(self, slot: int, images: range) -> Tensor:
+        """Return a slot for some images of the batch."""
+        return self._of(images, self.slots[slot], self.plan.slots[slot].buffer)
 
-    def _of(self, image: int | None, values: Tensor, buffer: int) -> Tensor:
-        holds_one = self.places[buffer].images == 1
-        return values if image is None or holds_one else values[image : image + 1]
+    def _of(self, images: range, values: Tensor, buffer: int) -> Tensor:
+        # A buffer with fewer images than the batch holds these, from its first one.
+        first = images.start if images.stop <= self.extents[buffer].images else 0
+        return values[first : first + len(images)]
 
-    def values(self, number: int, image: int | None = None) -> Tensor:
-        """Return the values of a buffer for one image, or for all images that it holds."""
-        start, images = self.places[number]
+    def values(self, number: int, images: range | None = None) -> Tensor:
+        """Return the values of a buffer for some images, or for all that it holds."""
+        start, count = self.extents[number]
         elements = self.plan.buffers[number].shape.elements
-        whole = self.arena.narrow(0, start, elements * images).view(images, elements)
-        return self._of(image, whole, number)
+        whole = self.arena.narrow(0, start, elements * count).view(count, elements)
+        return whole if images is None else self._of(images, whole, number)
 
     def take_in(self, images: Sequence[Tensor]) -> None:
         """Copy images [N, C, H, W] to the input slots, and fill the rest of the batch with zeros.

@@ -35,11 +35,17 @@ class PackedStage(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """The time that a step took, in seconds."""
+    """The time that a step took, in seconds.
+
+    Attributes:
+        kept: the bytes of its maps that it did not move to or from memory, because the step runs on
+            parts of the batch that stay in the cache.
+    """
 
     stage: str
     implementation: str
     seconds: float
+    kept: int = 0
 
 
 class Executor(ABC):

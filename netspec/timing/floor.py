@@ -18,9 +18,9 @@ def fewest(problem: Problem, backend: Backend) -> float:
     return min(one.operations(problem) for one in backend.implementations(problem))
 
 
-def of_stage(problem: Problem, backend: Backend, rates: Rates) -> float:
-    """Return the floor of a stage in seconds."""
-    return rates.least(fewest(problem, backend), problem.bytes)
+def of_stage(problem: Problem, backend: Backend, rates: Rates, kept: int) -> float:
+    """Return the floor of a stage in seconds; ``kept`` bytes of its maps stay in the cache."""
+    return rates.least(fewest(problem, backend), problem.bytes - kept)
 
 
 def of_net(net: Lowered, rates: Rates) -> dict[str, Any]:

@@ -26,11 +26,13 @@ class Profile(NamedTuple):
 
     Attributes:
         steps: in the order of the plan.
+        kept: for each step, the bytes of its maps that stay in the cache.
         rates: the fastest of the yardsticks and of the steps.
         others: the share of the processors that other processes used, or None if unknown.
     """
 
     steps: tuple[Timing, ...]
+    kept: tuple[int, ...]
     rates: Rates
     others: float | None
 
@@ -68,18 +70,21 @@ def profiled(
         for samples, timed in zip(steps, step_times, strict=True):
             samples.append(timed.seconds)
     timings = tuple(timing(samples) for samples in steps)
-    rates = _with_steps(Rates.of(known, shortest, device), model.lowered, timings)
-    return Profile(timings, rates, others.share())
+    kept = tuple(timed.kept for timed in step_times)
+    rates = _with_steps(Rates.of(known, shortest, device), model.lowered, timings, kept)
+    return Profile(timings, kept, rates, others.share())
 
 
-def _with_steps(rates: Rates, net: Lowered, timings: Sequence[Timing]) -> Rates:
+def _with_steps(
+    rates: Rates, net: Lowered, timings: Sequence[Timing], kept: Sequence[int]
+) -> Rates:
     """Return the rates, raised to those of a step that is faster than all yardsticks."""
     product, memory, cache = rates
-    for step, timed in zip(net.plan.steps, timings, strict=True):
+    for step, timed, in_cache in zip(net.plan.steps, timings, kept, strict=True):
         problem = net.problems[step.stage]
         if timed.shortest > 0:  # a step without calls takes no time
             product = max(product, fewest(problem, net.backend) / timed.shortest)
-            memory = max(memory, (problem.bytes - cache) / timed.shortest)
+            memory = max(memory, (problem.bytes - in_cache - cache) / timed.shortest)
     return Rates(product, memory, cache)
 
 
@@ -129,7 +134,9 @@ def measured(case: Case, rounds: int, advance: Advance = lambda step: None) -> E
 
 def _entries(model: Compiled, profile: Profile) -> list[dict[str, Any]]:
     entries = []
-    for step, timed in zip(model.lowered.plan.steps, profile.steps, strict=True):
+    backend, rates = model.lowered.backend, profile.rates
+    steps = zip(model.lowered.plan.steps, profile.steps, profile.kept, strict=True)
+    for step, timed, kept in steps:
         problem = model.lowered.problems[step.stage]
         entry = {
             "stage": step.stage,
@@ -137,7 +144,7 @@ def _entries(model: Compiled, profile: Profile) -> list[dict[str, Any]]:
             "implementation": step.implementation,
             "gflop": problem.operations / 1e9,
             "megabytes": problem.bytes / 1e6,
-            "floor_ms": of_stage(problem, model.lowered.backend, profile.rates) * 1e3,
+            "floor_ms": of_stage(problem, backend, rates, kept) * 1e3,
         }
         entries.append(entry | in_milliseconds(timed))
     return entries

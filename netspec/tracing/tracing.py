@@ -197,7 +197,7 @@ def _step(
         problem=problem,
         choice=lowered.choices[step.stage],
         places=tuple(slice_of(lowered.plan, slot) for slot in step.writes),
-        floor=of_stage(problem, lowered.backend, profile.rates),
+        floor=of_stage(problem, lowered.backend, profile.rates, profile.kept[number]),
         time=profile.steps[number],
     )
 

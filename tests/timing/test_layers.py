@@ -60,7 +60,7 @@ def test_a_case_has_an_entry_for_each_step(tmp_path: Path) -> None:
 
 
 def floor_of(model: netspec.Compiled, profile: Profile, stage: str) -> float:
-    return of_stage(model.lowered.problems[stage], model.lowered.backend, profile.rates)
+    return of_stage(model.lowered.problems[stage], model.lowered.backend, profile.rates, 0)
 
 
 def test_no_step_is_faster_than_its_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

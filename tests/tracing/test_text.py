@@ -42,7 +42,7 @@ def fixed_times(monkeypatch: pytest.MonkeyPatch) -> None:
     def profiled(model: netspec.Compiled, *_: object) -> Profile:
         count = len(model.lowered.plan.steps)
         times = (Timing(i * 1e-3, i * 9e-4, i * 2e-3, 3, i * 9e-4) for i in range(1, count + 1))
-        return Profile(tuple(times), Rates(1e9, 2e6, 0), 0.5)
+        return Profile(tuple(times), (0,) * count, Rates(1e9, 2e6, 0), 0.5)
 
     monkeypatch.setattr("netspec.tracing.tracing.profiled", profiled)
 

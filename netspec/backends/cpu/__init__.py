@@ -95,6 +95,7 @@ class CpuBackend(Backend):
         able = [
             implementation for implementation in candidates if not implementation.refuses(problem)
         ]
+        # One that does not pay goes after the next one: that is what pays() compares it with.
         for place in reversed(range(len(able) - 1)):
             if not able[place].pays(problem):
                 able[place], able[place + 1] = able[place + 1], able[place]

@@ -9,7 +9,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu import by_image
+from netspec.backends.cpu import parts
 from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
@@ -35,25 +35,26 @@ class BoundPlan:
         batch: int,
         dtype: torch.dtype,
     ) -> None:
-        ranges = by_image.runs(plan, stages, batch, dtype, torch.get_num_threads())
-        places, size = by_image.places(plan, batch, ranges)
+        self._batch = batch
+        runs = parts.runs(plan, stages, batch, dtype, torch.get_num_threads())
+        extents, size = parts.extents(plan, batch, runs)
         # Inside inference mode these tensors would be inference tensors, which raise an error when
         # a later run outside of it writes to them.
         with torch.inference_mode(False), without_collecting():
             arena = PAGES.empty((size,), dtype).zero_()
-            self._memory, scratch = PlanMemory(plan, places, arena), Scratch()
+            self._memory, scratch = PlanMemory(plan, extents, arena), Scratch()
             self._turns = [
-                (number, image, _bound(plan.steps[number], image, stages, self._memory, scratch))
-                for number, image in by_image.turns(len(plan.steps), batch, ranges)
+                (number, images, _bound(plan.steps[number], images, stages, self._memory, scratch))
+                for number, images in parts.turns(len(plan.steps), batch, runs)
             ]
             scratch.hand_out()
-        self._calls = self._watches(guards, -1, None)
-        for number, image, calls in self._turns:
-            self._calls += [*calls, *self._watches(guards, number, image)]
+        self._calls = self._watches(guards, -1, range(batch))
+        for number, images, calls in self._turns:
+            self._calls += [*calls, *self._watches(guards, number, images)]
 
-    def _watches(self, guards: Sequence[Guard], after: int, image: int | None) -> list[Call]:
+    def _watches(self, guards: Sequence[Guard], after: int, images: range) -> list[Call]:
         return [
-            partial(_watch, self._memory.values(guard.buffer, image), guard.limit)
+            partial(_watch, self._memory.values(guard.buffer, images), guard.limit)
             for guard in guards
             if guard.after == after
         ]
@@ -84,9 +85,20 @@ class BoundPlan:
                 call()
             seconds[number] += perf_counter() - started
         return [
-            Timed(step.stage, step.implementation, time)
+            Timed(step.stage, step.implementation, time, self._kept(step))
             for step, time in zip(steps, seconds, strict=True)
         ]
+
+    def _kept(self, step: Step) -> int:
+        """Return the bytes of a step's maps, of the whole batch, that are kept in the cache."""
+        memory = self._memory
+        slots = [memory.plan.slots[i] for i in (*step.reads, *step.writes)]
+        elements = sum(
+            slot.shape.elements
+            for slot in slots
+            if memory.extents[slot.buffer].images < self._batch
+        )
+        return elements * self._batch * memory.arena.itemsize
 
 
 def _watch(values: Tensor, limit: float) -> None:
@@ -99,15 +111,15 @@ def _watch(values: Tensor, limit: float) -> None:
 
 def _bound(
     step: Step,
-    image: int | None,
+    images: range,
     stages: Mapping[str, PackedStage],
     memory: PlanMemory,
     scratch: Scratch,
 ) -> Sequence[Call]:
     implementation, problem, packed, *_ = stages[step.stage]
     assert isinstance(implementation, CpuImplementation)
-    x = [memory.part(i, image) for i in step.reads]
-    (y,) = (memory.part(i, image) for i in step.writes)
+    x = [memory.part(i, images) for i in step.reads]
+    (y,) = (memory.part(i, images) for i in step.writes)
     scratch.begin()
     try:
         return bind(implementation, problem, packed, x, y, scratch)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from threading import RLock
+from threading import Lock, RLock
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from netspec.backends.cpu.implementation import CpuImplementation, required, safe_domain
 from netspec.backends.cpu.onednn.layouts import TYPES, Layout, Query, activations, any_layout, rows
@@ -176,14 +178,43 @@ class Multiplying(Direct):
         """Return the packed weights and bias as memories, in the layout of a description."""
         weight, layout = packed["weight"], _packed_layout(self, problem)
         theirs = description.layout(Query.WEIGHTS)
-        if theirs != layout:  # this bound plan then holds a copy
-            weight = _reordered(weight, layout, theirs, _pages_for(theirs, problem.dtype))
-            layout = theirs
+        if theirs != layout:
+            weight, layout = _copies.of(weight, layout, theirs), theirs
         memories = [(Argument.WEIGHTS, Memory(layout, weight))]
         if "bias" in packed:
             sizes = (problem.output.channels,)
             memories.append((Argument.BIAS, Memory(rows(sizes, problem.dtype), packed["bias"])))
         return memories
+
+
+class _Copies:
+    """Copies of packed weights in other layouts, each for all bound plans that read it.
+
+    A copy is freed with the last of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._of: MutableMapping[Tensor, list[tuple[Layout, weakref.ref[Tensor]]]]
+        self._of = WeakIdKeyDictionary()
+        """For each packed weight: its copies, by layout."""
+
+    def of(self, weight: Tensor, source: Layout, destination: Layout) -> Tensor:
+        """Return a weight in another layout, a copy that may be used already."""
+        with self._lock:
+            copies = self._of.setdefault(weight, [])
+            for layout, reference in copies:
+                copy = reference()
+                if copy is not None and layout == destination:
+                    return copy
+            copies[:] = [pair for pair in copies if pair[1]() is not None]
+            y = _pages_for(destination, destination.dtype)
+            copy = _reordered(weight, source, destination, y)
+            copies.append((destination, weakref.ref(copy)))
+            return copy
+
+
+_copies = _Copies()
 
 
 @lru_cache(512)

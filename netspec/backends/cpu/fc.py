@@ -8,14 +8,9 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.activations import RELU
-from netspec.backends.cpu.direct import Multiplying
-from netspec.backends.cpu.onednn.layouts import (
-    Layout,
-    activations,
-    any_layout,
-    channels_last,
-    rows,
-)
+from netspec.backends.cpu.direct import Multiplying, copied
+from netspec.backends.cpu.implementation import required
+from netspec.backends.cpu.onednn.layouts import Layout, activations, rows
 from netspec.backends.cpu.onednn.primitives import Description, Launch, inner_product
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
@@ -31,13 +26,16 @@ bfloat16 5.2 and 7.9 ms for one, 16.7 and 10.4 for two.
 """
 
 
-class OneDnnStream(Multiplying):
-    """act(w x + b) with the matrix in rows, each in the order of the operand.
+class OneDnnLinear(Multiplying):
+    """act(w x + b) with the matrix in the library's blocks.
 
-    It is faster for few images, where the time is that of reading the weights once.
+    A map is taken as the vector of its elements in memory: for maps the library has only a matrix
+    product of general layouts, which took 1.7 to 2.1 times as long for the first fully connected
+    layers of AlexNet and VGG at a batch of 8 on one AVX-512 core.
     """
 
-    name = "onednn-stream"
+    def pays(self, problem: Problem) -> bool:
+        return problem.batch > FEW_IMAGES[problem.dtype]
 
     def described(self, problem: Problem, weights: Layout) -> Description:
         op = _fc(problem)
@@ -49,54 +47,57 @@ class OneDnnStream(Multiplying):
             steps=RELU if isinstance(op, FullyConnectedRelu) else (),
         )
 
-    def sizes(self, problem: Problem) -> tuple[int, ...]:
-        return _fc(problem).count, *problem.inputs[0].torch
-
-    def dense_shape(self, problem: Problem) -> tuple[int, ...]:
-        return _fc(problem).count, problem.inputs[0].elements
-
-    def preferred(self, problem: Problem) -> Layout:
-        sizes = self.sizes(problem)
-        is_map = problem.inputs[0].is_map
-        return channels_last(sizes, problem.dtype) if is_map else rows(sizes, problem.dtype)
-
-
-class OneDnnLinear(OneDnnStream):
-    """act(w x + b) with the matrix in the library's blocks.
-
-    A map is taken as the vector of its elements in memory: for maps the library has only a matrix
-    product of general layouts, which took 1.7 to 2.1 times as long for the first fully connected
-    layers of AlexNet and VGG at a batch of 8 on one AVX-512 core.
-    """
-
-    name = "onednn"
-
-    def pays(self, problem: Problem) -> bool:
-        return problem.batch > FEW_IMAGES[problem.dtype]
-
     def source(self, problem: Problem) -> Layout:
         return rows((problem.batch, problem.inputs[0].elements), problem.dtype)
 
     def sizes(self, problem: Problem) -> tuple[int, ...]:
         return self.dense_shape(problem)
 
-    def preferred(self, problem: Problem) -> Layout:
-        return any_layout(self.sizes(problem), problem.dtype)
+    def dense_shape(self, problem: Problem) -> tuple[int, ...]:
+        return _fc(problem).count, problem.inputs[0].elements
 
     def dense(self, problem: Problem, weight: Tensor) -> Tensor:
         """Return the weight with its columns in the order of the operand's elements in memory."""
-        maps = weight.view(len(weight), *problem.inputs[0].torch)
-        return maps.movedim(1, -1).flatten(1)
+        return weight.view(len(weight), *problem.inputs[0].torch).movedim(1, -1)
 
     def sparse(self, problem: Problem, weight: Tensor) -> Tensor:
         """Return the weight with its columns in the order of the operator."""
-        maps = weight.view(len(weight), *problem.inputs[0])
-        return maps.movedim(-1, 1).flatten(1)
+        return weight.view(len(weight), *problem.inputs[0]).movedim(-1, 1).flatten(1)
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
         return super().bind(problem, packed, [x[0].flatten(1)], y, scratch)
+
+
+IN_BLOCKS = OneDnnLinear()
+
+
+class OneDnnStream(OneDnnLinear):
+    """The same with the matrix in rows, each in the order of the operand.
+
+    It is faster for few images, where the time is that of reading the weights once.  A bound plan
+    for more images has a copy of the weights in blocks.
+    """
+
+    name = "onednn-stream"
+
+    def pays(self, problem: Problem) -> bool:
+        return True
+
+    def preferred(self, problem: Problem) -> Layout:
+        return rows(self.sizes(problem), problem.dtype)
+
+    def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
+        checked = required(problem, tensors)
+        dense = self.dense(problem, checked.pop("weight"))
+        packed = {name: copied(tensor) for name, tensor in checked.items()}
+        return {"weight": copied(dense).flatten(), **packed}
+
+    def fitting(self, problem: Problem, here: Problem) -> Description:
+        if here.batch > FEW_IMAGES[here.dtype]:
+            return IN_BLOCKS.fitting(here, here)
+        return super().fitting(problem, here)
 
 
 def _fc(problem: Problem) -> FullyConnected:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import weakref
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 import netspec
 from netspec import loads
 from netspec.backends.cpu import direct, mkldnn
 from netspec.backends.cpu.conv import OneDnnConv, has_half_a_pair
+from netspec.backends.cpu.fc import IN_BLOCKS, OneDnnStream
 from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
 from netspec.backends.cpu.onednn import library
 from netspec.backends.cpu.onednn.layouts import Layout
@@ -161,6 +165,38 @@ def test_rows_of_weights_are_preferred_for_few_images(dtype: torch.dtype, few: i
         first, second = [*implementations(problem)][:2]
         assert {first, second} == {"onednn", "onednn-stream"}
         assert (first == "onednn-stream") == (batch <= few)
+
+
+@pytest.mark.parametrize("size", [(9,), (3, 5, 4)])
+def test_rows_of_weights_are_read_in_blocks_for_many_images(size: tuple[int, ...]) -> None:
+    of_one = problem_of(FullyConnected(count=7), size, batch=1)
+    many = problem_of(FullyConnected(count=7), size, batch=8)
+    stream, packed = OneDnnStream(), OneDnnStream().pack(of_one, tensors(of_one))
+    assert stream.fitting(of_one, many) is IN_BLOCKS.fitting(many, many)
+    x = operands(many, 8)
+    wanted = computed(many, IN_BLOCKS, IN_BLOCKS.pack(many, tensors(of_one)), x)
+    torch.testing.assert_close(computed(of_one, stream, packed, x), wanted)
+
+
+def test_copies_in_another_layout_are_shared_and_freed_with_the_last_reader() -> None:
+    problem = problem_of(FullyConnected(count=64), (96,), batch=1)
+    many = replace(problem, batch=8)
+    stream, packed = OneDnnStream(), OneDnnStream().pack(problem, tensors(problem))
+    description = stream.fitting(problem, many)
+
+    def copy() -> Tensor:
+        ((_, weight), *_) = stream.weights(description, problem, packed)
+        owner = weight._within
+        assert isinstance(owner, Tensor)
+        return owner
+
+    one, other = copy(), copy()
+    assert one is other
+    assert one is not packed["weight"]
+    freed = weakref.ref(one)
+    del one, other
+    assert freed() is None
+    assert copy() is not None
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])

@@ -175,6 +175,21 @@ print(json.dumps(warm.warm(90)))
 """
 
 
+NET = """
+from benchmarks.gpu import warm
+launched = []
+warm._launch = lambda calls: launched.extend(calls)
+assert warm._net("lenet5", 32) == ""
+print(len(launched))
+"""
+
+
+def test_the_kernels_of_a_net_are_warmed() -> None:
+    done = compiling().python("-c", NET)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
+
+
 @pytest.mark.slow
 def test_kernels_of_a_bundle_are_found_elsewhere(tmp_path: Path) -> None:
     """In two processes, as a process keeps what it has compiled, and in another folder."""
