@@ -54,7 +54,7 @@ class PlanMemory:
         return self._of(images, self.slots[slot], self.plan.slots[slot].buffer)
 
     def _of(self, images: range, values: Tensor, buffer: int) -> Tensor:
-        # A buffer with fewer images than the batch holds these, from its first one.
+        # A buffer that holds one part of the batch at a time has its first image at 0.
         first = images.start if images.stop <= self.extents[buffer].images else 0
         return values[first : first + len(images)]
 

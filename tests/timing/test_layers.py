@@ -78,3 +78,26 @@ def test_no_step_is_faster_than_its_floor(tmp_path: Path, monkeypatch: pytest.Mo
     assert max(floors) == pytest.approx(1e-15)
     most = max(fewest(p, model.lowered.backend) for p in model.lowered.problems.values())
     assert result.rates.product == pytest.approx(most / 1e-15)
+
+
+def test_maps_that_stay_in_the_cache_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = case_of(tmp_path)
+    model = netspec.compile(case.net, batch=case.batch)
+    step = model.lowered.plan.steps[-1]  # softmax: no products
+    moved = model.lowered.problems[step.stage].bytes
+    monkeypatch.setattr(rates, "cache_size", lambda device: 0)
+
+    def floor_with(kept: int) -> float:
+        def profile(*images: torch.Tensor) -> list[Timed]:
+            steps = model.lowered.plan.steps
+            return [Timed(s.stage, "way", 1e-15 if s is step else 1.0, kept) for s in steps]
+
+        monkeypatch.setattr(model, "profile", profile)
+        monkeypatch.setattr(layers, "compiled", lambda case: model)
+        entry: float = measured(case, 2, lambda told: None)["layers"][-1]["floor_ms"]
+        return entry
+
+    assert floor_with(0) == pytest.approx(1e-12)  # its rate is that of memory
+    assert floor_with(moved) == 0

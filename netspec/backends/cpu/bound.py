@@ -36,8 +36,8 @@ class BoundPlan:
         dtype: torch.dtype,
     ) -> None:
         self._batch = batch
-        runs = parts.runs(plan, stages, batch, dtype, torch.get_num_threads())
-        extents, size = parts.extents(plan, batch, runs)
+        stretches = parts.stretches(plan, stages, batch, dtype, torch.get_num_threads())
+        extents, size = parts.extents(plan, batch, stretches)
         # Inside inference mode these tensors would be inference tensors, which raise an error when
         # a later run outside of it writes to them.
         with torch.inference_mode(False), without_collecting():
@@ -45,7 +45,7 @@ class BoundPlan:
             self._memory, scratch = PlanMemory(plan, extents, arena), Scratch()
             self._turns = [
                 (number, images, _bound(plan.steps[number], images, stages, self._memory, scratch))
-                for number, images in parts.turns(len(plan.steps), batch, runs)
+                for number, images in parts.turns(len(plan.steps), batch, stretches)
             ]
             scratch.hand_out()
         self._calls = self._watches(guards, -1, range(batch))

@@ -190,7 +190,7 @@ class Multiplying(Direct):
 class _Copies:
     """Copies of packed weights in other layouts, each for all bound plans that read it.
 
-    A copy is freed with the last of them.
+    A copy is freed with the last of them.  One is made at a time: another thread that binds waits.
     """
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -72,12 +73,16 @@ class OneDnnLinear(Multiplying):
 
 IN_BLOCKS = OneDnnLinear()
 
+MANY_IMAGES = 8
+"""The batch for which the layout of blocks is chosen where weights in rows are read in blocks: one
+layout for all larger batches, so that these share a copy."""
+
 
 class OneDnnStream(OneDnnLinear):
     """The same with the matrix in rows, each in the order of the operand.
 
-    It is faster for few images, where the time is that of reading the weights once.  A bound plan
-    for more images has a copy of the weights in blocks.
+    It is faster for few images, where the time is that of reading the weights once.  If weights
+    were packed for few images, bound plans for more share a copy of them in blocks.
     """
 
     name = "onednn-stream"
@@ -95,8 +100,8 @@ class OneDnnStream(OneDnnLinear):
         return {"weight": copied(dense).flatten(), **packed}
 
     def fitting(self, problem: Problem, here: Problem) -> Description:
-        if here.batch > FEW_IMAGES[here.dtype]:
-            return IN_BLOCKS.fitting(here, here)
+        if problem.batch <= FEW_IMAGES[here.dtype] < here.batch:
+            return IN_BLOCKS.fitting(replace(problem, batch=MANY_IMAGES), here)
         return super().fitting(problem, here)
 
 

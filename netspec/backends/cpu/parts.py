@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 
 from netspec.backends.memory import Extent, in_batches
+from netspec.ir.shapes import ceiling
 from netspec.lowering.arena import Lifetime, arrange
 from netspec.lowering.backend import PackedStage
 from netspec.lowering.implementation import Problem
@@ -34,6 +35,9 @@ PART = 4 * 2**20
 Parts of one image are as fast, but each part takes time and memory when it is bound.
 """
 
+LARGEST_MAP = 16 * 2**20
+"""The most bytes of the map of an image: half of a cache of 32 MiB."""
+
 LEAST_OF_A_THREAD = 2**19
 """The least bytes of one image's map for each thread: an estimate, for threads that would wait for
 each other longer than for memory."""
@@ -42,7 +46,7 @@ FEW_OPERATIONS = 64
 """The most operations for each element of a step that waits for memory."""
 
 
-class Run(NamedTuple):
+class Stretch(NamedTuple):
     """Consecutive steps that run on one part of a batch after the other.
 
     Attributes:
@@ -54,11 +58,11 @@ class Run(NamedTuple):
     images: int
 
 
-def runs(
+def stretches(
     plan: Plan, stages: Mapping[str, PackedStage], batch: int, dtype: torch.dtype, threads: int
-) -> list[Run]:
-    """Return the runs of a plan, in order; steps in none of them run on the whole batch."""
-    found: list[Run] = []
+) -> list[Stretch]:
+    """Return the stretches of a plan, in order; other steps run on the whole batch."""
+    found: list[Stretch] = []
     if batch == 1:
         return found
     for number, (one, following) in enumerate(pairwise(plan.steps)):
@@ -66,17 +70,20 @@ def runs(
         passed = {plan.slots[i].buffer for i in one.writes}
         passed &= {plan.slots[i].buffer for i in following.reads}
         size = sum(plan.buffers[b].shape.elements for b in passed) * dtype.itemsize
-        is_large = size * batch >= LARGE and size >= threads * LEAST_OF_A_THREAD
+        if size * batch < LARGE or not threads * LEAST_OF_A_THREAD <= size <= LARGEST_MAP:
+            continue
         # Weights are read again for each part.
-        if not is_large or any(_weight_bytes(stage) > size for stage in near):
+        if any(_weight_bytes(stage) > size for stage in near):
             continue
         if not any(_waits_for_memory(stage.problem) for stage in near):
             continue
-        first, images = number, min(batch, max(1, PART // size))
+        # Parts of equal size, so that the last one has no primitives of its own.
+        count = ceiling(batch, max(1, PART // size))
+        first, images = number, ceiling(batch, count)
         if found and found[-1].steps.stop == number + 1:
             before = found.pop()
             first, images = before.steps.start, min(images, before.images)
-        found.append(Run(range(first, number + 2), images))
+        found.append(Stretch(range(first, number + 2), images))
     return found
 
 
@@ -89,45 +96,47 @@ def _waits_for_memory(problem: Problem) -> bool:
     return problem.operations <= FEW_OPERATIONS * elements * problem.batch
 
 
-def within(plan: Plan, run: Run) -> set[int]:
-    """Return the numbers of the buffers that only the steps of a run need."""
+def within(plan: Plan, stretch: Stretch) -> set[int]:
+    """Return the numbers of the buffers that only the steps of a stretch need."""
     return {
         number
         for number, buffer in enumerate(plan.buffers)
-        if buffer.first in run.steps and buffer.last in run.steps
+        if buffer.first in stretch.steps and buffer.last in stretch.steps
     }
 
 
-def extents(plan: Plan, batch: int, found: Sequence[Run]) -> tuple[list[Extent], int]:
+def extents(plan: Plan, batch: int, found: Sequence[Stretch]) -> tuple[list[Extent], int]:
     """Return the place of each buffer, and the elements of the arena.
 
-    A buffer that only the steps of one run need holds a part of the batch.  All others that they
-    read or write are needed from the run's first step, for the first part, to its last step, for
-    the last part.
+    A buffer that only the steps of one stretch need holds one part of the batch at a time.  All
+    others that they read or write are needed from the first step, for the first part, to the last
+    step, for the last part.
     """
     if not found:
         return in_batches(plan, batch), plan.arena * batch
-    images = dict.fromkeys(range(len(plan.buffers)), batch)
-    for run in found:
-        images |= dict.fromkeys(within(plan, run), run.images)
+    images: dict[int, int] = {}
+    for stretch in found:
+        images |= dict.fromkeys(within(plan, stretch), stretch.images)
     lifetimes = []
     for number, buffer in enumerate(plan.buffers):
         first, last = buffer.first, buffer.last
-        if not any(number in within(plan, run) for run in found):
-            first = next((run.steps.start for run in found if first in run.steps), first)
-            last = next((run.steps.stop - 1 for run in found if last in run.steps), last)
-        lifetimes.append(Lifetime(buffer.shape.elements * images[number], first, last))
+        if number not in images:
+            first = next((s.steps.start for s in found if first in s.steps), first)
+            last = next((s.steps.stop - 1 for s in found if last in s.steps), last)
+        size = buffer.shape.elements * images.get(number, batch)
+        lifetimes.append(Lifetime(size, first, last))
     arena = arrange(lifetimes)
-    return [Extent(at, images[n]) for n, at in enumerate(arena.offsets)], arena.size
+    places = [Extent(start, images.get(n, batch)) for n, start in enumerate(arena.offsets)]
+    return places, arena.size
 
 
-def turns(count: int, batch: int, found: Sequence[Run]) -> Iterator[tuple[int, range]]:
+def turns(count: int, batch: int, found: Sequence[Stretch]) -> Iterator[tuple[int, range]]:
     """Yield the numbers of ``count`` steps in the order in which they run, each with its images."""
     number = 0
-    for run in found:
-        yield from ((n, range(batch)) for n in range(number, run.steps.start))
-        for first in range(0, batch, run.images):
-            part = range(first, min(first + run.images, batch))
-            yield from ((n, part) for n in run.steps)
-        number = run.steps.stop
+    for steps, images in found:
+        yield from ((n, range(batch)) for n in range(number, steps.start))
+        for first in range(0, batch, images):
+            part = range(first, min(first + images, batch))
+            yield from ((n, part) for n in steps)
+        number = steps.stop
     yield from ((n, range(batch)) for n in range(number, count))

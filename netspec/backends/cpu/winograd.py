@@ -169,11 +169,12 @@ class _Binding:
         self._products = Memory(rows((products_size,), here.dtype), scratch)
         self._outputs = _tensor(tiling.matrices.outputs, here.dtype)
         self._threads = share_threads()
-        # Blocks with equal sizes have equal primitives and weights.
-        self._multiplication = cache(self._multiplication_of)
 
     def launches(self) -> Iterator[Launch]:
         """Yield the launches in order."""
+        # Blocks with equal sizes have equal primitives and weights.  A local variable: as an
+        # attribute it would be a cycle, which keeps memory until the collector runs.
+        multiplication_of = cache(self._multiplication_of)
         for block in self._blocks:
             transform = self._tiling.transform(block)
             read = self._tiling.rows_read(block)
@@ -186,7 +187,7 @@ class _Binding:
                 layout = _layout(multiplication, multiplication.output)
                 product = Memory(layout, self._products, start)
                 yield self._launch(*_transform(transform, number, self._threads), operand, factor)
-                yield self._launch(*self._multiplication(multiplication, number), factor, product)
+                yield self._launch(*multiplication_of(multiplication, number), factor, product)
             for part in self._tiling.parts(block):
                 yield self._summed(block, part)
 

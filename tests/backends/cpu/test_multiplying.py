@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -173,6 +174,9 @@ def test_rows_of_weights_are_read_in_blocks_for_many_images(size: tuple[int, ...
     many = problem_of(FullyConnected(count=7), size, batch=8)
     stream, packed = OneDnnStream(), OneDnnStream().pack(of_one, tensors(of_one))
     assert stream.fitting(of_one, many) is IN_BLOCKS.fitting(many, many)
+    assert stream.fitting(many, many) is not stream.fitting(of_one, many)  # packed for many: rows
+    larger = replace(many, batch=33)
+    assert stream.fitting(of_one, larger) is IN_BLOCKS.fitting(many, larger)
     x = operands(many, 8)
     wanted = computed(many, IN_BLOCKS, IN_BLOCKS.pack(many, tensors(of_one)), x)
     torch.testing.assert_close(computed(of_one, stream, packed, x), wanted)
@@ -193,10 +197,15 @@ def test_copies_in_another_layout_are_shared_and_freed_with_the_last_reader() ->
     one, other = copy(), copy()
     assert one is other
     assert one is not packed["weight"]
-    freed = weakref.ref(one)
+    freed, values = weakref.ref(one), one.clone()
     del one, other
     assert freed() is None
-    assert copy() is not None
+    with ThreadPoolExecutor(4) as pool:
+        again = [made.result() for made in [pool.submit(copy) for _ in range(8)]]
+    assert {id(made) for made in again} == {id(again[0])}
+    assert torch.equal(again[0], values)
+    packed = {name: tensor.clone() for name, tensor in packed.items()}
+    assert copy() is not again[0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])

@@ -14,7 +14,7 @@ import netspec
 from netspec.backends.cpu import parts
 from netspec.backends.cpu.bound import BoundPlan
 from netspec.backends.cpu.executor import CpuExecutor
-from netspec.backends.cpu.parts import Run, extents, runs, turns, within
+from netspec.backends.cpu.parts import Stretch, extents, stretches, turns, within
 from netspec.lowering.plan import Plan
 from netspec.lowering.ranges import Guard
 from netspec.net import Net
@@ -43,17 +43,17 @@ def model_of(dtype: torch.dtype = torch.float32) -> Compiled:
 
 
 @st.composite
-def runs_of(draw: st.DrawFn, count: int) -> list[Run]:
-    """Runs of at least two steps, in order."""
+def stretches_of(draw: st.DrawFn, count: int) -> list[Stretch]:
+    """Stretches of at least two steps, in order."""
     cuts = sorted(draw(st.sets(st.integers(0, count), max_size=6)))
     return [
-        Run(range(first, end), draw(st.integers(1, 3)))
+        Stretch(range(first, end), draw(st.integers(1, 3)))
         for first, end in zip(cuts[::2], cuts[1::2], strict=False)
         if end - first > 1
     ]
 
 
-def run_in_tags(plan: Plan, batch: int, found: list[Run]) -> None:
+def run_in_tags(plan: Plan, batch: int, found: list[Stretch]) -> None:
     """Run a plan on memory that holds the number of the value in it; reads must find theirs."""
     where, size = extents(plan, batch, found)
     memory = torch.full((size,), -1)
@@ -91,26 +91,26 @@ def run_in_tags(plan: Plan, batch: int, found: list[Run]) -> None:
 def test_no_step_overwrites_what_another_reads(images: int) -> None:
     plan = netspec.compile(netspec.loads(NET)).lowered.plan
     for first, end in combinations(range(len(plan.steps) + 1), 2):
-        run_in_tags(plan, 3, [Run(range(first, end), images)])
+        run_in_tags(plan, 3, [Stretch(range(first, end), images)])
 
 
 @given(st.data())
 @examples(60)
 def test_no_step_of_random_nets_overwrites_what_another_reads(data: st.DataObject) -> None:
     plan = netspec.compile(netspec.loads(data.draw(specs()))).lowered.plan
-    run_in_tags(plan, data.draw(st.integers(3, 4)), data.draw(runs_of(len(plan.steps))))
+    run_in_tags(plan, data.draw(st.integers(3, 4)), data.draw(stretches_of(len(plan.steps))))
 
 
 @given(st.data())
 @examples(40)
 def test_every_step_runs_once_for_each_image(data: st.DataObject) -> None:
     count, batch = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 4))
-    found = data.draw(runs_of(count))
+    found = data.draw(stretches_of(count))
     ran = [*turns(count, batch, found)]
     for number in range(count):
         parts_of = [images for n, images in ran if n == number]
         assert [image for images in parts_of for image in images] == [*range(batch)]
-        sizes = {run.images for run in found if number in run.steps} or {batch}
+        sizes = {stretch.images for stretch in found if number in stretch.steps} or {batch}
         assert max(len(images) for images in parts_of) <= max(sizes)
 
 
@@ -127,9 +127,9 @@ def executor_of(model: Compiled) -> CpuExecutor:
     return executor
 
 
-def runs_in(model: Compiled, batch: int, threads: int = 1) -> list[Run]:
+def stretches_in(model: Compiled, batch: int, threads: int = 1) -> list[Stretch]:
     executor = executor_of(model)
-    return runs(executor._plan, executor._stages, batch, model.lowered.dtype, threads)
+    return stretches(executor._plan, executor._stages, batch, model.lowered.dtype, threads)
 
 
 def images() -> Tensor:
@@ -143,10 +143,10 @@ def test_outputs_are_those_of_the_whole_batch(
 ) -> None:
     model, x = model_of(dtype), images().to(dtype)
     wanted = model(x)
-    assert not runs_in(model, 5)
+    assert not stretches_in(model, 5)
     everything_in_parts(monkeypatch, part)
     again = model_of(dtype)
-    assert {run.images == 1 for run in runs_in(again, 5)} == {part == 1}
+    assert {stretch.images == 1 for stretch in stretches_in(again, 5)} == {part == 1}
     near = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 0.02, "atol": 1e-3}
     torch.testing.assert_close(again(x), wanted, **near)
     # Another image in the batch does not change one.
@@ -168,15 +168,16 @@ def test_random_nets_compute_in_parts_what_they_should(data: st.DataObject) -> N
     assert verification.error <= verification.allowed
 
 
+@pytest.mark.parametrize("image", [0, 3, 4])
 @pytest.mark.parametrize("part", [1, 2**14])
-def test_guards_watch_every_part(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+def test_guards_watch_every_part(monkeypatch: pytest.MonkeyPatch, part: int, image: int) -> None:
     everything_in_parts(monkeypatch, part)
     model = model_of()
     executor, x = executor_of(model), images()
-    plan, (run, *_) = executor._plan, runs_in(model, 5)
-    watched = [(n, plan.slots[plan.steps[n].writes[0]].buffer) for n in run.steps]
-    assert {buffer in within(plan, run) for _, buffer in watched} == {True, False}
-    x[3] *= 1000
+    plan, (stretch, *_) = executor._plan, stretches_in(model, 5)
+    watched = [(n, plan.slots[plan.steps[n].writes[0]].buffer) for n in stretch.steps]
+    assert {buffer in within(plan, stretch) for _, buffer in watched} == {True, False}
+    x[image] *= 1000
     for after, buffer in watched:
         guard = Guard(after, buffer, 100.0)
         bound = BoundPlan(plan, executor._stages, [guard], 5, torch.float32)
@@ -199,8 +200,8 @@ def test_the_profile_has_each_step_once(monkeypatch: pytest.MonkeyPatch) -> None
     model = model_of()
     profile, plan = model.profile(images()), model.lowered.plan
     assert [timed.stage for timed in profile] == [step.stage for step in plan.steps]
-    (run, *_) = runs_in(model, 5)
-    first, second = plan.steps[run.steps.start], profile[run.steps.start]
+    (stretch, *_) = stretches_in(model, 5)
+    first, second = plan.steps[stretch.steps.start], profile[stretch.steps.start]
     passed = plan.slots[first.writes[0]].shape.elements
     assert second.kept == passed * 5 * 4
 
@@ -208,8 +209,8 @@ def test_the_profile_has_each_step_once(monkeypatch: pytest.MonkeyPatch) -> None
 def large(net: Net, batch: int = 8, threads: int = 1) -> list[str]:
     """The steps that run in parts."""
     model = netspec.compile(net, batch=batch)
-    found = runs_in(model, batch, threads)
-    return [model.lowered.plan.steps[n].stage for run in found for n in run.steps]
+    found = stretches_in(model, batch, threads)
+    return [model.lowered.plan.steps[n].stage for stretch in found for n in stretch.steps]
 
 
 def test_large_maps_next_to_little_work_are_passed_in_parts() -> None:
@@ -238,6 +239,16 @@ def test_weights_larger_than_a_map_are_not_read_again_for_each_part(
     assert "a.relu" not in large(many)
 
 
+def test_parts_are_equal_and_maps_that_no_cache_holds_are_whole() -> None:
+    def net(size: int) -> Net:
+        return netspec.loads(f"net a\ninput image {size}x{size}x8\na: conv 1x1, 16 | relu\nb: gap")
+
+    model = netspec.compile(net(112), batch=16)  # 0.77 MiB for an image: five in a part
+    assert [stretch.images for stretch in stretches_in(model, 16)] == [4]
+    assert large(net(512))  # 16 MiB for an image
+    assert not large(net(513))
+
+
 def test_one_image_runs_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     everything_in_parts(monkeypatch)
-    assert not runs_in(model_of(), 1)
+    assert not stretches_in(model_of(), 1)
