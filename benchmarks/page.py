@@ -102,16 +102,15 @@ def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
 
 
 BEHIND = """\
-Where netspec is not ahead, the layers say why (`netspec bench NET --layers`, 2026-11-30, 2
-threads):
+Where netspec is hardly ahead, the layers say why (`netspec bench NET --layers`, 2026-11-30, one
+thread):
 
-- MobileNetV1: the 1x1 convolutions take 87 % of the time at a batch of 1, at 88 to 99 % of the
-  floor.
-- SqueezeNet 1.1 in float32 at a batch of 8: `conv10` runs at 99 % of the floor, the 3x3
-  convolutions of `fire2` and `fire3` at 95 % of the rate of direct convolutions. They have 16
-  channels, too few for Winograd's method. Max-pooling takes 6 %, the concatenations take 5 %.
-- bfloat16: convolutions are those of oneDNN, as OpenVINO's are. Those of DenseNet-121 that take
-  longest run at 88 to 97 % of the floor, except the first (69 %). Winograd's method needs the
+- MobileNetV1 in float32 at a batch of 1: the 1x1 convolutions run at 96 to 100 % of the floor, and
+  no engine computes them with fewer products.
+- SqueezeNet 1.1 in float32 at a batch of 1: `conv10` takes 25 % of the time, at 97 % of the floor.
+  The 3x3 convolutions take 44 %, with Winograd's method at half of their products; their maps have
+  16 to 64 channels, so that its transforms take as long as the products. Concatenations take 4 %.
+- bfloat16: convolutions are those of oneDNN, as OpenVINO's are. Winograd's method needs the
   precision of float32. DenseNet-121 copies 58 concatenations.
 """
 
