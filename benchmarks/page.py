@@ -108,8 +108,9 @@ thread):
 - MobileNetV1 in float32 at a batch of 1: the 1x1 convolutions run at 96 to 100 % of the floor, and
   no engine computes them with fewer products.
 - SqueezeNet 1.1 in float32 at a batch of 1: `conv10` takes 25 % of the time, at 97 % of the floor.
-  The 3x3 convolutions take 44 %, with Winograd's method at half of their products; their maps have
-  16 to 64 channels, so that its transforms take as long as the products. Concatenations take 4 %.
+  The 3x3 convolutions take 44 %: four with Winograd's method, at 62 to 75 % of the floor, and
+  those of 13x13 maps without it, because its launches and weights would take longer.
+  Concatenations take 4 %.
 - bfloat16: convolutions are those of oneDNN, as OpenVINO's are. Winograd's method needs the
   precision of float32. DenseNet-121 copies 58 concatenations.
 """
