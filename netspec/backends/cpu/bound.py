@@ -9,9 +9,9 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu import parts
 from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
 from netspec.backends.cpu.pages import PAGES
+from netspec.backends.cpu.parts import extents, stretches, turns
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import PlanMemory
 from netspec.collecting import without_collecting
@@ -36,16 +36,16 @@ class BoundPlan:
         dtype: torch.dtype,
     ) -> None:
         self._batch = batch
-        stretches = parts.stretches(plan, stages, batch, dtype, torch.get_num_threads())
-        extents, size = parts.extents(plan, batch, stretches)
+        found = stretches(plan, stages, batch, dtype, torch.get_num_threads())
+        places, size = extents(plan, batch, found)
         # Inside inference mode these tensors would be inference tensors, which raise an error when
         # a later run outside of it writes to them.
         with torch.inference_mode(False), without_collecting():
             arena = PAGES.empty((size,), dtype).zero_()
-            self._memory, scratch = PlanMemory(plan, extents, arena), Scratch()
+            self._memory, scratch = PlanMemory(plan, places, arena), Scratch()
             self._turns = [
                 (number, images, _bound(plan.steps[number], images, stages, self._memory, scratch))
-                for number, images in parts.turns(len(plan.steps), batch, stretches)
+                for number, images in turns(len(plan.steps), batch, found)
             ]
             scratch.hand_out()
         self._calls = self._watches(guards, -1, range(batch))

@@ -27,6 +27,7 @@ from netspec.backends.cpu.onednn.primitives import (
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.growth import Growth
+from netspec.ir.shapes import LARGEST_SIZE
 from netspec.lowering.implementation import Problem, Tensors
 from netspec.runtime.gate import address
 
@@ -44,6 +45,8 @@ class Direct(CpuImplementation):
             return missing()
         if problem.dtype not in TYPES:
             return f"oneDNN does not compute this operator in {problem.dtype}"
+        if _largest(problem) > LARGEST_SIZE:  # the library cuts off bits, and may divide by zero
+            return f"oneDNN does not compute tensors with more than {LARGEST_SIZE:,} elements"
         return self.lacks(problem) or _refusal(self, problem)
 
     def lacks(self, problem: Problem) -> str:
@@ -80,6 +83,13 @@ def copied(tensor: Tensor) -> Tensor:
     The address of the copy is passed to the library, so nobody else may change, move or free it.
     """
     return PAGES.empty(tuple(tensor.shape), tensor.dtype).copy_(tensor)
+
+
+def _largest(problem: Problem) -> int:
+    """Return the elements of the largest parameter or map of an image."""
+    parameters = problem.op.parameters(problem.inputs).values()
+    maps = (shape.elements for shape in (*problem.inputs, problem.output))
+    return max(*maps, *(parameter.elements for parameter in parameters))
 
 
 @cache

@@ -208,6 +208,20 @@ def test_copies_in_another_layout_are_shared_and_freed_with_the_last_reader() ->
     assert copy() is not again[0]
 
 
+@pytest.mark.parametrize("count", [2**31, 2**50])
+def test_sizes_that_the_library_would_cut_off_are_refused(count: int) -> None:
+    """With 2**50 outputs oneDNN divides by zero, which ends the process."""
+    for op, size in ((FullyConnected(count=count), (7,)), (conv_of_one(count), (8, 8, 3))):
+        names = implementations(problem_of(op, size))
+        assert not {"onednn", "onednn-stream", "winograd"} & {*names}
+    smaller = implementations(problem_of(FullyConnected(count=2**20), (7,)))
+    assert "onednn" in smaller
+
+
+def conv_of_one(count: int) -> Conv:
+    return Conv(kernel=Kernel(1, 1), count=count)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_other_types_are_refused(dtype: torch.dtype) -> None:
     for op in (Conv(kernel=Kernel(3, 3), count=8), FullyConnected(count=3)):
