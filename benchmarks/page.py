@@ -105,11 +105,11 @@ BEHIND = """\
 Where netspec is hardly ahead, the layers say why (`netspec bench NET --layers`, 2026-11-30, one
 thread):
 
-- MobileNetV1 in float32 at a batch of 1: the 1x1 convolutions run at 96 to 100 % of the floor, and
-  no engine computes them with fewer products.
+- MobileNetV1 in float32 at a batch of 1: the 1x1 convolutions that take longest run at 96 to
+  100 % of the floor.
 - SqueezeNet 1.1 in float32 at a batch of 1: `conv10` takes 25 % of the time, at 97 % of the floor.
   The 3x3 convolutions take 44 %: four with Winograd's method, at 62 to 75 % of the floor, and
-  those of 13x13 maps without it, because its launches and weights would take longer.
+  those of 13x13 maps without it, because launches and weights would take longer by its estimate.
   Concatenations take 4 %.
 - bfloat16: convolutions are those of oneDNN, as OpenVINO's are. Winograd's method needs the
   precision of float32. DenseNet-121 copies 58 concatenations.

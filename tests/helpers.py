@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import click
 import pytest
-import torch
 
 from netspec import Net, SpecError, load, loads
 from netspec.language.diagnostics import Diagnostic
@@ -85,14 +83,3 @@ def codes(text: str, **settings: object) -> list[str]:
 
 def codes_of_rows(rows: str, header: str = HEADER, **settings: object) -> list[str]:
     return codes(header + rows, **settings)
-
-
-@contextmanager
-def running_in(threads: int) -> Iterator[None]:
-    """Run the block with PyTorch's number of threads set to ``threads``."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

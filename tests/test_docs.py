@@ -16,9 +16,10 @@ from netspec.ir.ops import OPERATORS
 from netspec.lowering.passes import PIPELINE
 from netspec.timing import rates
 from netspec.tracing import tracing
+from netspec.training import process
 from netspec.views.documents import markdown
 from netspec.views.operators import as_markdown
-from tests.helpers import loaded, running_in, subcommands
+from tests.helpers import loaded, subcommands
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -118,7 +119,7 @@ def test_the_readme_shows_what_compile_prints_but_for_its_times() -> None:
         return re.sub(r" +[\d,]+ ms$|\d\.\de-\d\d", "", text, flags=re.M)
 
     shown = shown_after("netspec compile googlenet", README)
-    with running_in(2):
+    with process.threads(2):
         printed = CliRunner().invoke(main, ["compile", "googlenet"]).output
     assert is_cut_from(timeless(shown), timeless(printed))
 

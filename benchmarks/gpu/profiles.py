@@ -38,15 +38,16 @@ def profile(case: Case, rounds: int = ROUNDS) -> dict[str, Any]:
         backend = backend_of(case.device)
         model = model_of(case, backend, is_measured=False)
         measured = profiled(model, case.images, rounds)
-    problems = model.lowered.problems
+    problems, rates = model.lowered.problems, measured.rates
+    plan = zip(model.lowered.plan.steps, measured.steps, measured.kept, strict=True)
     steps = [
         {
             "stage": step.stage,
             "way": step.implementation,
             "us": round(timed.median * 1e6, 2),
-            "floor_us": round(1e6 * of_stage(problems[step.stage], backend, measured.rates, 0), 2),
+            "floor_us": round(1e6 * of_stage(problems[step.stage], backend, rates, kept), 2),
         }
-        for step, timed in zip(model.lowered.plan.steps, measured.steps, strict=True)
+        for step, timed, kept in plan
     ]
     return {"steps": steps, "rates": measured.rates._asdict()}
 

@@ -14,7 +14,7 @@ from netspec.see import autoencoder
 from netspec.see.autoencoder import AutoEncoder, trained_encoder
 from netspec.see.encoder import Encoder, scale_of
 from netspec.see.streaming import Interrupted
-from tests.helpers import running_in
+from netspec.training import process
 
 
 def values(count: int = 150) -> torch.Tensor:
@@ -40,7 +40,7 @@ def are_same(one: Encoder, other: Encoder) -> bool:
 def test_the_seed_decides_and_nothing_else() -> None:
     one = trained()
     torch.manual_seed(5)
-    with running_in(2):
+    with process.threads(2):
         # a step of a large net is split over threads, and its sums are then rounded differently
         used = set[int]()
         again = trained(advance=lambda done, count: used.add(torch.get_num_threads()))

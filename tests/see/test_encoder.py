@@ -8,7 +8,7 @@ import torch
 
 from netspec.errors import DataError
 from netspec.see.encoder import Encoder, hyperplanes, scale_of
-from tests.helpers import running_in
+from netspec.training import process
 
 DRAWN = torch.Generator().manual_seed(1)
 
@@ -53,7 +53,7 @@ def test_the_number_of_threads_does_not_change_scale() -> None:
     values = torch.randn(300, 500, generator=DRAWN)
     results = []
     for threads in (1, 2):
-        with running_in(threads):
+        with process.threads(threads):
             results.append(scale_of(values, "F6"))
             assert torch.get_num_threads() == threads
     (mean, scale), (other, again) = results

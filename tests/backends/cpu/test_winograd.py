@@ -19,9 +19,9 @@ from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel, ShapeError
 from netspec.lowering.implementation import Problem
+from netspec.training import process
 from tests.backends.cpu.helpers import assert_right, problem_of, tensors
 from tests.examples import examples
-from tests.helpers import running_in
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -136,7 +136,7 @@ def test_it_is_preferred_where_it_pays(
 ) -> None:
     problem = problem_of(conv(*kernel, count=count, pad="half"), size, batch=batch)
     for threads in (1, 2):
-        with running_in(threads):
+        with process.threads(threads):
             names = [i.name for i in CpuBackend().implementations(problem)]
         assert names[0] == ("winograd" if str(threads) in pays else "onednn")
         assert "winograd" in names
