@@ -40,6 +40,7 @@ class PlanMemory:
     def __init__(self, plan: Plan, extents: Sequence[Extent], arena: Tensor) -> None:
         self.plan, self.extents, self.arena = plan, extents, arena
         self.slots = [self._view(slot) for slot in plan.slots]
+        self._outputs = [nchw(self.slots[i]) for i in plan.outputs]
 
     def _view(self, slot: Slot) -> Tensor:
         buffer = self.plan.buffers[slot.buffer]
@@ -79,7 +80,7 @@ class PlanMemory:
 
     def hand_out(self, count: int, out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
         """Return the outputs of the first ``count`` images, in new memory or in ``out``."""
-        results = [nchw(self.slots[i])[:count] for i in self.plan.outputs]
+        results = [y if len(y) == count else y[:count] for y in self._outputs]
         if out is None:
             return tuple(_cloned(y) for y in results)
         return tuple(destination.copy_(y) for destination, y in zip(out, results, strict=True))

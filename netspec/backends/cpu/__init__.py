@@ -22,6 +22,7 @@ from netspec.backends.cpu.normalisation import OneDnnBatchNorm
 from netspec.backends.cpu.plain import Plain, PlainConcat
 from netspec.backends.cpu.pools import OneDnnGap, OneDnnPool, PlainPool
 from netspec.backends.cpu.softmax import OneDnnSoftmax
+from netspec.backends.cpu.space_to_depth import SpaceToDepth
 from netspec.backends.cpu.winograd import Winograd
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.bn_relu import BatchNormRelu
@@ -50,7 +51,7 @@ from netspec.lowering.implementation import Implementation, Problem
 from netspec.lowering.passes import PIPELINE, merge_siblings
 from netspec.lowering.plan import Plan
 
-MULTIPLYING = (Winograd(), OneDnnConv(), MkldnnConv(), Plain())
+MULTIPLYING = (Winograd(), SpaceToDepth(), OneDnnConv(), MkldnnConv(), Plain())
 CONNECTED = (IN_BLOCKS, OneDnnStream(), MkldnnLinear(), Plain())
 POOLS = (OneDnnPool(), PlainPool())
 

@@ -9,7 +9,8 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
+from netspec.backends.cpu.images import copying
+from netspec.backends.cpu.implementation import Call, CpuImplementation, bind, run
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.parts import extents, stretches, turns
 from netspec.backends.cpu.scratch import Scratch
@@ -47,6 +48,9 @@ class BoundPlan:
                 (number, images, _bound(plan.steps[number], images, stages, self._memory, scratch))
                 for number, images in turns(len(plan.steps), batch, found)
             ]
+            self._copies = [
+                copying(self._memory.slots[i], plan.slots[i].stage, scratch) for i in plan.inputs
+            ]
             scratch.hand_out()
         self._calls = self._watches(guards, -1, range(batch))
         for number, images, calls in self._turns:
@@ -66,23 +70,25 @@ class BoundPlan:
 
         Return None if a guard finds a value outside its limit.
         """
-        self._memory.take_in(images)
+        self._take_in(images)
         try:
-            for call in self._calls:
-                call()
+            run(self._calls)
         except OutOfRangeError:
             return None
         return self._memory.hand_out(len(images[0]), out)
 
+    def _take_in(self, images: Sequence[Tensor]) -> None:
+        for copy, batch in zip(self._copies, images, strict=True):
+            copy(batch)
+
     def profile(self, images: Sequence[Tensor]) -> list[Timed]:
         """Run once and return the time of each step."""
-        self._memory.take_in(images)
+        self._take_in(images)
         steps = self._memory.plan.steps
         seconds = [0.0] * len(steps)
         for number, _, calls in self._turns:
             started = perf_counter()
-            for call in calls:
-                call()
+            run(calls)
             seconds[number] += perf_counter() - started
         return [
             Timed(step.stage, step.implementation, time, self._kept(step))

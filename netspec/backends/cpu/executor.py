@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 
 import torch
@@ -61,9 +61,7 @@ class CpuExecutor(Executor):
     @contextmanager
     def _bound_plan(self, images: Sequence[Tensor]) -> Iterator[BoundPlan]:
         """Yield a bound plan for a batch; no other thread uses it at the same time."""
-        # Steps by PyTorch's operators must run in the type of the plan: autocast would change the
-        # type of some of them.
-        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        with torch.no_grad(), _without_autocast():
             threads = torch.get_num_threads() if missing() else share_threads()
             key = len(images[0]), threads
             # The lock protects only the table.  Binding and running happen outside of it, so that
@@ -83,3 +81,13 @@ class CpuExecutor(Executor):
             finally:
                 # If the pair was dropped meanwhile, the bound plan is freed with its list.
                 free.append(bound_plan)
+
+
+def _without_autocast() -> AbstractContextManager[object]:
+    """Return a context without autocast, which would change the type of PyTorch's operators.
+
+    The steps of a plan must run in the plan's type.
+    """
+    if torch.is_autocast_enabled("cpu"):
+        return torch.autocast("cpu", enabled=False)
+    return nullcontext()  # most runs: entering autocast takes a few microseconds

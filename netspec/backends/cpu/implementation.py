@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu.onednn.library import EXECUTE, require_success
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.growth import Growth
 from netspec.lowering.implementation import Implementation, Problem, Tensors
 from netspec.runtime.gate import require, require_apart, require_memory
 
-Call = Callable[[], object]
-"""A call without arguments: the launch of a primitive, or a few operators of PyTorch."""
+Call = Callable[[], int | None]
+"""The launch of a primitive, which returns a status, or a few operators of PyTorch."""
+
+
+def run(calls: Iterable[Call]) -> None:
+    """Run calls in order.
+
+    Raises:
+        OneDnnError: a launch returned another status than success.
+    """
+    for call in calls:
+        status = call()
+        if status:
+            require_success(status, EXECUTE)
+
+
+def into(y: Tensor, compute: Callable[[], Tensor]) -> Call:
+    """Return a call that computes a tensor and copies it into ``y``."""
+
+    def call() -> None:
+        y.copy_(compute())
+
+    return call
 
 
 class CpuImplementation(Implementation):

@@ -10,6 +10,7 @@ as long.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import sqrt
 
 import torch
@@ -174,8 +175,7 @@ class TiledLrn(CpuImplementation):
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        call = normalise(_lrn(problem.op), problem.inputs[0])
-        return [lambda: call(x[0], y)]
+        return [partial(normalise(_lrn(problem.op), problem.inputs[0]), x[0], y)]
 
 
 class TiledLrnMaxPool(CpuImplementation):
@@ -188,10 +188,16 @@ class TiledLrnMaxPool(CpuImplementation):
     ) -> Sequence[Call]:
         op, result = _fused(problem), nchw(y)
         first, then = normalise(op.lrn, problem.inputs[0]), plain_pool(op.pool, problem.inputs)
-        return [lambda: result.copy_(then(nchw(first(x[0], torch.empty_like(x[0])))))]
+
+        def call() -> None:
+            normalised = torch.empty_like(x[0])
+            first(x[0], normalised)
+            result.copy_(then(nchw(normalised)))
+
+        return [call]
 
 
-def normalise(op: LocalResponseNorm, shape: Shape) -> Callable[[Tensor, Tensor], Tensor]:
+def normalise(op: LocalResponseNorm, shape: Shape) -> Callable[[Tensor, Tensor], None]:
     """Return a function that normalises dense maps x [N, H, W, C] of one size into y.
 
     Each of the n terms of a sum includes k / n, so that the sum is the base k + alpha sum of
@@ -203,7 +209,7 @@ def normalise(op: LocalResponseNorm, shape: Shape) -> Callable[[Tensor, Tensor],
     terms = 2 * reach + 1
     rows = max(1, TILE // channels)
 
-    def call(x: Tensor, y: Tensor) -> Tensor:
+    def call(x: Tensor, y: Tensor) -> None:
         pixels, results = x.view(-1, channels), y.view(-1, channels)
         count = min(rows, len(pixels))
         share = torch.tensor(op.k / terms, dtype=x.dtype, device=x.device)
@@ -219,7 +225,6 @@ def normalise(op: LocalResponseNorm, shape: Shape) -> Callable[[Tensor, Tensor],
             base = _window_sums(term[:n], [buffer[:n] for buffer in doubled], terms)
             power = _negative_power(base, root[:n], op.beta)
             torch.mul(tile, power, out=results[start : start + rows].view(-1, groups, part))
-        return y
 
     return call
 

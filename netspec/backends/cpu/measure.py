@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
+from netspec.backends.cpu.implementation import CpuImplementation, bind, run
 from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.measuring import Run, in_turns
@@ -96,7 +96,7 @@ def bound(
     packed: Tensors,
     x: Sequence[Tensor],
     y: Tensor,
-) -> Call:
+) -> Callable[[], None]:
     """Return a call of one implementation alone, with its own scratch memory."""
     if not missing():
         share_threads()
@@ -104,8 +104,4 @@ def bound(
     calls = bind(implementation, problem, packed, x, y, scratch)
     scratch.hand_out()
 
-    def run() -> None:
-        for call in calls:
-            call()
-
-    return run
+    return partial(run, calls)

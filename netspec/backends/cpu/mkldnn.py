@@ -16,7 +16,13 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.conv import conv_of, dense_shape, has_half_a_pair, inside
-from netspec.backends.cpu.implementation import Call, CpuImplementation, required, safe_domain
+from netspec.backends.cpu.implementation import (
+    Call,
+    CpuImplementation,
+    into,
+    required,
+    safe_domain,
+)
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_activation import ConvActivation
@@ -186,4 +192,4 @@ class MkldnnLinear(_Mkldnn):
         weight, bias = packed["weight"], packed.get("bias")
         multiply: Any = torch.ops.mkldnn._linear_pointwise.default
         image = nchw(x[0])
-        return [lambda: y.copy_(multiply(image.flatten(1), weight, bias, activation, [], ""))]
+        return [into(y, lambda: multiply(image.flatten(1), weight, bias, activation, [], ""))]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.implementation import Call, CpuImplementation
+from netspec.backends.cpu.implementation import Call, CpuImplementation, into
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import nchw
 from netspec.lowering.implementation import Problem, Tensors
@@ -23,7 +23,7 @@ class Plain(CpuImplementation):
     ) -> Sequence[Call]:
         op, inputs, tensors = problem.op, problem.inputs, dict(packed)
         operands, result = [nchw(operand) for operand in x], nchw(y)
-        return [lambda: result.copy_(op.reference(inputs, *operands, **tensors))]
+        return [into(result, lambda: op.reference(inputs, *operands, **tensors))]
 
 
 class PlainConcat(CpuImplementation):
@@ -35,4 +35,8 @@ class PlainConcat(CpuImplementation):
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
         parts = list(x)
-        return [lambda: torch.cat(parts, dim=-1, out=y)]
+
+        def call() -> None:
+            torch.cat(parts, dim=-1, out=y)
+
+        return [call]

@@ -137,13 +137,16 @@ class PlainPool(CpuImplementation):
     ) -> Sequence[Call]:
         op, source, result = problem.op, nchw(x[0]), nchw(y)
         pool = plain_pool(op, problem.inputs)
-        calls: list[Call] = [lambda: result.copy_(pool(source))]
-        if isinstance(op, AvgPoolBias):
-            bias = packed["bias"].reshape(-1, 1, 1)
-            calls.append(lambda: result.add_(bias))
-        if isinstance(op, MaxPoolRelu | AvgPoolBiasRelu):
-            calls.append(result.relu_)
-        return calls
+        bias = packed["bias"].reshape(-1, 1, 1) if isinstance(op, AvgPoolBias) else None
+
+        def call() -> None:
+            result.copy_(pool(source))
+            if bias is not None:
+                result.add_(bias)
+            if isinstance(op, MaxPoolRelu | AvgPoolBiasRelu):
+                result.relu_()
+
+        return [call]
 
 
 def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from netspec.backends.cpu.implementation import Call, run
 from netspec.backends.cpu.onednn import library
 from netspec.backends.cpu.onednn.layouts import any_layout, channels_last, rows, strided
-from netspec.backends.cpu.onednn.library import NoImplementationError
+from netspec.backends.cpu.onednn.library import NoImplementationError, OneDnnError, Status
 from netspec.backends.cpu.onednn.primitives import (
     Argument,
     Memory,
@@ -20,6 +21,7 @@ from netspec.backends.cpu.onednn.primitives import (
     convolution,
     launch,
     reorder,
+    reordering,
 )
 from netspec.backends.cpu.scratch import ALIGNMENT, Scratch
 
@@ -144,3 +146,25 @@ def test_steps_share_scratch_and_those_of_one_step_do_not_overlap() -> None:
     assert places == {"0.0": start, "0.1": start + 2 * ALIGNMENT, "1.0": start}
     assert start % ALIGNMENT == 0
     assert scratch.size == 3 * ALIGNMENT
+
+
+def test_a_launch_that_fails_is_reported_after_those_before_it() -> None:
+    ran: list[int] = []
+    calls: list[Call] = [lambda: ran.append(1), lambda: Status.RUNTIME_ERROR, lambda: ran.append(3)]
+    with pytest.raises(OneDnnError, match=r"^primitive_execute: runtime error$"):
+        run(calls)
+    assert ran == [1]
+
+
+def test_the_status_of_a_launch_is_that_of_the_library() -> None:
+    x, y = torch.rand(2, 3), torch.empty(2, 3)
+    layout = rows((2, 3), F32)
+    copy = launch(
+        reordering(layout, layout),
+        [(Argument.SOURCE, Memory(layout, x)), (Argument.DESTINATION, Memory(layout, y))],
+        Scratch(),
+    )
+    assert copy() == Status.SUCCESS
+    assert torch.equal(x, y)
+    function, (_, stream, *arguments) = copy.func, copy.args  # type: ignore[attr-defined]
+    assert function(None, stream, *arguments) == Status.INVALID_ARGUMENTS

@@ -84,6 +84,10 @@ SIGNATURES: dict[str, Sequence[Any]] = {
 returns a status.  Without these types ctypes would pass 64-bit numbers and pointers as C ints."""
 
 
+EXECUTE = "primitive_execute"
+"""The function that runs a primitive."""
+
+
 class Status(IntEnum):
     """The status that a function returns (``dnnl_status_t``)."""
 
@@ -104,21 +108,17 @@ class NoImplementationError(OneDnnError):
     """The library cannot compute this, or only by its slow reference implementation."""
 
 
-class Handle:
-    """An object of the library, which is destroyed with the last reference to it.
+class Handle(c_void_p):
+    """A pointer to an object of the library, which is destroyed with the last reference to it."""
 
-    It can be passed to functions of the library directly.
-    """
-
-    def __init__(self, pointer: c_void_p, destroy: Callable[[c_void_p], object]) -> None:
-        self._as_parameter_ = pointer
-        self._destroy = destroy
+    destroy: Callable[[Handle], object] | None = None
+    """The function that destroys the object; None until there is one."""
 
     # The default keeps the function while the interpreter clears its modules.
     def __del__(self, is_exiting: Callable[[], bool] = sys.is_finalizing) -> None:
         # Not at exit: the library may already be unloaded, and the process frees everything.
-        if not is_exiting():
-            self._destroy(self._as_parameter_)
+        if self.destroy is not None and not is_exiting():
+            self.destroy(self)
 
 
 class Library:
@@ -133,6 +133,8 @@ class Library:
         for name, types in SIGNATURES.items():
             function = self._function(name)
             function.argtypes, function.restype, function.errcheck = types, c_int, _checked
+        # Its caller checks the status: a small net runs it a hundred times in a few milliseconds.
+        del self._function(EXECUTE).errcheck
         self._function("primitive_desc_query_md").argtypes = (HANDLE, c_int, c_int)
         self._function("primitive_desc_query_md").restype = c_void_p
         for name, answer in (("memory_desc_get_size", c_size_t), ("memory_desc_equal", c_int)):
@@ -162,25 +164,33 @@ class Library:
         Raises:
             OneDnnError: the object cannot be created.
         """
-        pointer = c_void_p()
-        self._function(name)(byref(pointer), *arguments)
+        handle = Handle()
+        self._function(name)(byref(handle), *arguments)
         if name not in self._destroyers:
             kinds = ("memory_desc", "primitive_desc")
             kind = next((k for k in kinds if k in name), name.removesuffix("_create"))
             self._destroyers[name] = self._function(f"{kind}_destroy")
-        return Handle(pointer, self._destroyers[name])
+        handle.destroy = self._destroyers[name]
+        return handle
 
 
 def _checked(status: int, function: Any, arguments: object) -> int:
+    if status:
+        require_success(status, function.__name__)
+    return status
+
+
+def require_success(status: int, name: str) -> None:
+    """Raise OneDnnError if a function of the library returned another status than success."""
     if status == 0:  # nearly always: SUCCESS, without the time that an IntEnum takes
-        return status
+        return
     if status in (Status.UNIMPLEMENTED, Status.LAST_IMPLEMENTATION_REACHED):
         raise NoImplementationError("oneDNN does not have an implementation")
-    if status == Status.INVALID_ARGUMENTS and function.__name__.endswith("primitive_desc_create"):
+    if status == Status.INVALID_ARGUMENTS and name.endswith("primitive_desc_create"):
         # For example, padding that is larger than a window, which a dilation makes possible.
         raise NoImplementationError("oneDNN does not accept these attributes")
     said = Status(status).name.lower().replace("_", " ") if status in {*Status} else status
-    raise OneDnnError(f"{function.__name__}: {said}")
+    raise OneDnnError(f"{name}: {said}")
 
 
 def missing() -> str:

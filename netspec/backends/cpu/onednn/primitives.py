@@ -8,7 +8,7 @@ bound to memory: a call without arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from ctypes import Structure, byref, c_char_p, c_int, c_void_p
+from ctypes import Array, Structure, byref, c_char_p, c_int, c_void_p
 from enum import IntEnum
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -16,12 +16,19 @@ from typing import NamedTuple
 from torch import Tensor
 
 from netspec.backends.cpu.onednn.layouts import Layout, Query, as_sizes
-from netspec.backends.cpu.onednn.library import Handle, NoImplementationError, library
+from netspec.backends.cpu.onednn.library import (
+    EXECUTE,
+    Handle,
+    NoImplementationError,
+    library,
+    require_success,
+)
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.shapes import Pair
 from netspec.runtime.gate import address
 
-Launch = Callable[[], object]
+Launch = Callable[[], int]
+"""A call that runs a primitive and returns the library's status, which the caller checks."""
 
 INFERENCE = 96
 USER_SCRATCHPAD = 1
@@ -266,7 +273,7 @@ def softmax(layout: Layout) -> Description:
 
 def concatenation(sources: Sequence[Layout], destination: Layout) -> Description:
     """Return the concatenation along the channels."""
-    pointers = (c_void_p * len(sources))(*map(_pointer, sources))
+    pointers = (c_void_p * len(sources))(*(source._as_parameter_ for source in sources))
     arguments = (destination, len(sources), CHANNELS, pointers, _attributes())
     return Description("concat", library().engine, *arguments)
 
@@ -276,7 +283,8 @@ def _gaps(dilation: Pair) -> object:
     return as_sizes([d - 1 for d in dilation])
 
 
-def _reordering(source: Layout, destination: Layout) -> Description:
+def reordering(source: Layout, destination: Layout) -> Description:
+    """Return a copy from one layout to another."""
     engine = library().engine
     arguments = (source, engine, destination, engine, _attributes())
     return Description("reorder", *arguments, may_be_reference=True)
@@ -309,32 +317,35 @@ class Memory:
 
     Args:
         layout: of the memory.
-        within: the owner of the memory.
+        within: the owner of the memory; None if :meth:`move` is called before each launch.
         start: the first byte of the part, for a part of another ``Memory``.
 
     Raises:
         TypeError, ValueError: the tensor does not have the layout.
     """
 
-    def __init__(self, layout: Layout, within: Tensor | Scratch | Memory, start: int = 0) -> None:
+    def __init__(
+        self, layout: Layout, within: Tensor | Scratch | Memory | None, start: int = 0
+    ) -> None:
         self.layout, self._within = layout, within
         self._parts: list[tuple[Memory, int]] = []
         """Parts of this memory, whose addresses are set together with this one's."""
         place = None
-        if not isinstance(within, Scratch | Memory):
+        if within is not None and not isinstance(within, Scratch | Memory):
             place = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
         self._as_parameter_ = library().make("memory_create", layout, library().engine, place)
         if isinstance(within, Scratch):
-            within.take(layout.bytes, self._move)
+            within.take(layout.bytes, self.move)
         elif isinstance(within, Memory):
             assert isinstance(within._within, Scratch)
             assert 0 <= start <= within.layout.extent - layout.extent
             within._parts.append((self, start))
 
-    def _move(self, place: int) -> None:
+    def move(self, place: int) -> None:
+        """Set the address."""
         library().function("memory_set_data_handle")(self, place)
         for part, start in self._parts:
-            part._move(place + start)
+            part.move(place + start)
         self._parts.clear()
 
 
@@ -342,18 +353,12 @@ class _Pair(Structure):
     _fields_ = (("argument", c_int), ("memory", c_void_p))
 
 
-class _Arguments:
-    """An array of the library's arguments.  It keeps the memories alive that it points to."""
-
-    def __init__(self, memories: Sequence[tuple[int, Memory]]) -> None:
-        self._memories = memories
-        pairs = [_Pair(argument, _pointer(memory)) for argument, memory in memories]
-        self._as_parameter_ = (_Pair * len(pairs))(*pairs)
-
-
-def _pointer(owner: Layout | Memory) -> c_void_p:
-    handle: Handle = owner._as_parameter_
-    return handle._as_parameter_
+def _arguments(memories: Sequence[tuple[int, Memory]]) -> Array[_Pair]:
+    """Return the library's array of arguments.  It keeps the memories alive that it points to."""
+    pairs = [_Pair(argument, memory._as_parameter_) for argument, memory in memories]
+    array = (_Pair * len(pairs))(*pairs)
+    array.memories = memories  # type: ignore[attr-defined]
+    return array
 
 
 def launch(
@@ -374,10 +379,8 @@ def launch(
     _check(description, arguments)
     if layout.bytes:
         arguments.append((Argument.SCRATCHPAD, Memory(layout, scratch)))
-    execute = library().function("primitive_execute")
-    return partial(
-        execute, description.primitive, library().stream, len(arguments), _Arguments(arguments)
-    )
+    handles = description.primitive, library().stream
+    return partial(library().function(EXECUTE), *handles, len(arguments), _arguments(arguments))
 
 
 def _check(description: Description, memories: Sequence[tuple[int, Memory]]) -> None:
@@ -395,6 +398,6 @@ def reorder(x: Tensor, source: Layout, y: Tensor, destination: Layout) -> None:
         (Argument.SOURCE, Memory(source, x)),
         (Argument.DESTINATION, Memory(destination, y)),
     ]
-    run = launch(_reordering(source, destination), memories, scratch)
+    copy = launch(reordering(source, destination), memories, scratch)
     scratch.hand_out()
-    run()
+    require_success(copy(), EXECUTE)
