@@ -119,6 +119,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def not_intel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choose implementations as on a processor of another maker, whatever this one is."""
+    from netspec.backends.cpu import processor
+
+    monkeypatch.setattr(processor, "is_intel", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium of the system, without a window; a process can start only one."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from netspec.backends.cpu import processor
 from netspec.timing.rates import HOST
 
 
@@ -46,7 +47,7 @@ def alike(device: torch.device) -> Iterator[None]:
 def machine(device: torch.device = HOST) -> dict[str, Any]:
     """Return the machine: CPU, threads, system, versions, and the GPU if it is used."""
     return (gpu() if device.type == "cuda" else {}) | {
-        "cpu": _processor(),
+        "cpu": processor.name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -79,15 +80,6 @@ def asked_of_driver(*names: str) -> dict[str, str]:
         return dict(zip(names, map(str.strip, first.split(",")), strict=True))
     except (OSError, subprocess.SubprocessError, ValueError):  # also another number of values
         return dict.fromkeys(names, "unknown")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 class Others:

@@ -211,6 +211,7 @@ def test_emit_dot(spec: Path) -> None:
     assert "conv_relu" in done
 
 
+@pytest.mark.usefixtures("not_intel")
 def test_emit_choices_can_be_given_back(spec: Path, tmp_path: Path) -> None:
     emitted = run(spec, "--emit", "choices").stdout
     choices = json.loads(emitted)
@@ -243,10 +244,12 @@ def test_emit_choices_can_be_given_back(spec: Path, tmp_path: Path) -> None:
         ),
         (
             '{"d": "cudnn"}',
-            "d cannot be computed by 'cudnn': choose one of onednn-stream, onednn, mkldnn, torch",
+            "d cannot be computed by 'cudnn': choose one of onednn-stream, onednn, mkl, mkldnn, "
+            "torch",
         ),
     ],
 )
+@pytest.mark.usefixtures("not_intel")
 def test_wrong_choices_are_refused(
     spec: Path, tmp_path: Path, text: str | bytes, message: str
 ) -> None:

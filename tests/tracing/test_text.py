@@ -18,6 +18,7 @@ from netspec.tracing.text import WIDTH, aligned, lines
 from netspec.tracing.trace import BufferSlice, Trace
 from tests.helpers import load_rows
 
+pytestmark = pytest.mark.usefixtures("not_intel")
 GOLDEN = Path(__file__).parent / "golden" / "trace.txt"
 ROWS = """
 a: concat {

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 import netspec
 from netspec.views import compiled
 
@@ -28,6 +30,7 @@ def test_passes_that_did_nothing_are_left_out() -> None:
     assert "fold_batchnorm" not in " ".join(rest)
 
 
+@pytest.mark.usefixtures("not_intel")
 def test_kernels_are_counted_with_where_the_choices_came_from() -> None:
     model = netspec.compile("lenet5", choices={"C1": "torch"})
     said = "11 steps: 6 torch, 3 onednn, 2 onednn-stream (preferred, given)"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from netspec.backends.cpu.concat import OneDnnConcat
 from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.executor import CpuExecutor
-from netspec.backends.cpu.fc import IN_BLOCKS, OneDnnStream
+from netspec.backends.cpu.fc import IN_BLOCKS, MklVector, OneDnnStream
 from netspec.backends.cpu.implementation import CpuImplementation
 from netspec.backends.cpu.joins import DIRECT_ADD, DIRECT_MUL
 from netspec.backends.cpu.lrn import (
@@ -52,7 +52,7 @@ from netspec.lowering.passes import PIPELINE, merge_siblings
 from netspec.lowering.plan import Plan
 
 MULTIPLYING = (Winograd(), SpaceToDepth(), OneDnnConv(), MkldnnConv(), Plain())
-CONNECTED = (IN_BLOCKS, OneDnnStream(), MkldnnLinear(), Plain())
+CONNECTED = (IN_BLOCKS, MklVector(), OneDnnStream(), MkldnnLinear(), Plain())
 POOLS = (OneDnnPool(), PlainPool())
 
 IMPLEMENTATIONS: dict[type[Operator], tuple[CpuImplementation, ...]] = {

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from netspec.backends.cpu.implementation import CpuImplementation, required, safe_domain
+from netspec.backends.cpu.implementation import Call, CpuImplementation, required, safe_domain
 from netspec.backends.cpu.onednn.layouts import TYPES, Layout, Query, activations, any_layout, rows
 from netspec.backends.cpu.onednn.library import NoImplementationError, missing, share_threads
 from netspec.backends.cpu.onednn.primitives import (
     Argument,
     Description,
-    Launch,
     Memory,
     launch,
     reorder,
@@ -157,7 +156,7 @@ class Multiplying(Direct):
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
-    ) -> Sequence[Launch]:
+    ) -> Sequence[Call]:
         here = replace(problem, batch=len(y))
         description = self.fitting(problem, here)
         memories = [

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu import processor
 from netspec.backends.cpu.implementation import CpuImplementation, bind, run
 from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
 from netspec.backends.cpu.scratch import Scratch
@@ -39,20 +37,11 @@ def tuning() -> Tuning:
             "sources": digest("netspec.backends.cpu"),
             "torch": torch.__version__,
             "onednn": missing() or version(DISTRIBUTION),
-            "device": f"{_cpu()}, {torch.backends.cpu.get_cpu_capability()}",
+            "device": f"{processor.name()}, {torch.backends.cpu.get_cpu_capability()}",
             "cores": str(os.cpu_count()),
             "threads": str(torch.get_num_threads()),
         },
     )
-
-
-def _cpu() -> str:
-    """Return the name of the CPU, or its architecture if the system does not report a name."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def measure(problem: Problem, implementations: Sequence[CpuImplementation]) -> Outcomes:

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.conv import OneDnnConv, conv_of, dense_shape
-from netspec.backends.cpu.implementation import required
-from netspec.backends.cpu.onednn.primitives import Launch
+from netspec.backends.cpu.implementation import Call, required
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.shapes import Shape, ceiling
 from netspec.lowering.implementation import Problem, Tensors
@@ -72,7 +71,7 @@ class SpaceToDepth(OneDnnConv):
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
-    ) -> Sequence[Launch]:
+    ) -> Sequence[Call]:
         joined = _joined(problem).problem
         image, *added = x
         image = image.view(len(image), *joined.inputs[0])

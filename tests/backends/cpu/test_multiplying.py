@@ -13,7 +13,7 @@ from torch import Tensor
 
 import netspec
 from netspec import loads
-from netspec.backends.cpu import direct, mkldnn
+from netspec.backends.cpu import direct, mkldnn, processor
 from netspec.backends.cpu.conv import OneDnnConv, has_half_a_pair
 from netspec.backends.cpu.fc import IN_BLOCKS, OneDnnStream
 from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
@@ -153,12 +153,14 @@ def test_a_depthwise_convolution_in_float32_has_the_faster_implementation() -> N
 def test_fully_connected(size: tuple[int, ...], bias: bool, dtype: torch.dtype) -> None:
     for kind in (FullyConnected, FullyConnectedRelu):
         problem = problem_of(kind(count=7, bias=bias), size, dtype=dtype)
-        assert {*implementations(problem)} == {"onednn", "onednn-stream", "mkldnn", "torch"}
+        names = {"onednn", "onednn-stream", "mkldnn", "torch"}
+        assert {*implementations(problem)} == (names | {"mkl"} if dtype == torch.float32 else names)
         for name in implementations(problem):
             if name != "torch" or dtype == torch.float32:
                 assert_right(problem, name)
 
 
+@pytest.mark.usefixtures("not_intel")
 @pytest.mark.parametrize(("dtype", "few"), [(torch.float32, 3), (torch.bfloat16, 1)])
 def test_rows_of_weights_are_preferred_for_few_images(dtype: torch.dtype, few: int) -> None:
     for batch in (1, few, few + 1, 64):
@@ -166,6 +168,17 @@ def test_rows_of_weights_are_preferred_for_few_images(dtype: torch.dtype, few: i
         first, second = [*implementations(problem)][:2]
         assert {first, second} == {"onednn", "onednn-stream"}
         assert (first == "onednn-stream") == (batch <= few)
+
+
+@pytest.mark.parametrize("maker", ["GenuineIntel", "AuthenticAMD", ""])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_mkl_is_preferred_for_one_image_on_intel(
+    maker: str, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "property_of", {"vendor_id": maker}.__getitem__)
+    names = [*implementations(problem_of(FullyConnected(count=7), (9,), batch=batch))]
+    assert (names[0] == "mkl") == (maker == "GenuineIntel" and batch == 1)
+    assert "mkl" in names
 
 
 @pytest.mark.parametrize("size", [(9,), (3, 5, 4)])
@@ -213,7 +226,7 @@ def test_sizes_that_the_library_would_cut_off_are_refused(count: int) -> None:
     """With 2**50 outputs oneDNN divides by zero, which ends the process."""
     for op, size in ((FullyConnected(count=count), (7,)), (conv_of_one(count), (8, 8, 3))):
         names = implementations(problem_of(op, size))
-        assert not {"onednn", "onednn-stream", "winograd"} & {*names}
+        assert not {"onednn", "onednn-stream", "mkl", "winograd"} & {*names}
     smaller = implementations(problem_of(FullyConnected(count=2**20), (7,)))
     assert "onednn" in smaller
 

@@ -185,8 +185,7 @@ def inner_product(
     steps: Sequence[Elementwise],
 ) -> Description:
     """Return act(w x + b); weights are [O, I], or [O, C, H, W] for a map."""
-    attributes = _attributes(steps)
-    arguments = (source, weights, bias, destination, attributes)
+    arguments = (source, weights, bias, destination, _attributes(steps))
     return Description("inner_product_forward", library().engine, INFERENCE, *arguments)
 
 
@@ -211,8 +210,7 @@ def matrix_product(
     ``left`` is [..., M, K], where axes of size 1 are broadcast, ``right`` [..., K, N], and the
     destination and ``added`` [..., M, N].
     """
-    attributes = _attributes(steps, added=added)
-    arguments = (left, right, None, destination, attributes)
+    arguments = (left, right, None, destination, _attributes(steps, added=added))
     return Description("matmul", library().engine, *arguments)
 
 
@@ -285,8 +283,7 @@ def _gaps(dilation: Pair) -> object:
 
 def reordering(source: Layout, destination: Layout) -> Description:
     """Return a copy from one layout to another."""
-    engine = library().engine
-    arguments = (source, engine, destination, engine, _attributes())
+    arguments = (source, library().engine, destination, library().engine, _attributes())
     return Description("reorder", *arguments, may_be_reference=True)
 
 
