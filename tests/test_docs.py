@@ -114,6 +114,7 @@ def test_the_readme_shows_what_check_prints(
     assert is_cut_from(shown_after("netspec check mine.net", README), printed.output)
 
 
+@pytest.mark.usefixtures("not_intel")
 def test_the_readme_shows_what_compile_prints_but_for_its_times() -> None:
     def timeless(text: str) -> str:
         return re.sub(r" +[\d,]+ ms$|\d\.\de-\d\d", "", text, flags=re.M)
