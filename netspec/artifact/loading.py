@@ -118,11 +118,11 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         if size not in weights.sizes(net, lowered.dtype):
             raise DataError(f"{WEIGHTS} does not have the size of {net.name}'s tensors: {AGAIN}")
         with opened(members[WEIGHTS]) as file:
-            tensors, digest = weights.read(file, net, lowered.dtype, size)
+            tensors, not_finite, digest = weights.read(file, net, lowered.dtype, size)
         _check_digest(manifest, WEIGHTS, digest)
         if tensors is None:
             raise DataError(f"{WEIGHTS} does not contain the tensors of {net.name}: {AGAIN}")
-        require_finite(tensors, WEIGHTS)
+        require_finite(not_finite, WEIGHTS)
         for name, tensor in tensors.items():
             tensors[name] = tensor.to(lowered.backend.device)
         if expect is not None:

@@ -66,8 +66,8 @@ def pieces(values: dict[str, Tensor], net: Net, dtype: torch.dtype) -> Iterator[
 
 def read(
     file: BinaryIO, net: Net, dtype: torch.dtype, size: int
-) -> tuple[dict[str, Tensor] | None, str]:
-    """Return the tensors by name, and the digest of the file.
+) -> tuple[dict[str, Tensor] | None, dict[str, Tensor], str]:
+    """Return the tensors by name, those that are not finite, and the digest of the file.
 
     Args:
         file: at the first byte of the member.
@@ -76,8 +76,8 @@ def read(
         size: of the file in bytes; one of :func:`sizes`.
 
     Returns:
-        None instead of the tensors if the header is not the net's.  The digest in both cases, so
-        that the caller can report damage first.
+        None instead of the tensors if the header is not the net's.  The other two in both cases,
+        so that the caller can report damage first.
 
     Raises:
         EOFError: the file became shorter.
@@ -87,5 +87,6 @@ def read(
     actual = bytearray(size - _content(net, dtype))
     fill(file, memoryview(actual))
     digest = sha256(actual)
-    loaded = read_in_order(file, stored(net, dtype), digest)
-    return loaded if actual in headers(net, dtype) else None, digest.hexdigest()
+    loaded, not_finite = read_in_order(file, stored(net, dtype), digest)
+    is_own = actual in headers(net, dtype)
+    return loaded if is_own else None, not_finite, digest.hexdigest()

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from netspec.errors import DataError
+from netspec.files.finite import are_finite
 from netspec.files.members import Kind, Malformed, many, one_of, parsed, record, shown, table, text
 from netspec.files.members import whole as whole_number
 from netspec.files.reading import fill, opened, reason_of
@@ -54,8 +55,11 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 LARGEST_HEADER = 2**24
 """The largest size of a header in bytes: about 100,000 tensors."""
 
-PIECE = 2**23
-"""The number of bytes that are read or written, and hashed, at a time."""
+PIECE = 2**20
+"""The number of bytes that are read or written, and hashed, at a time.
+
+A piece is still in the cache when it is checked after it was read.
+"""
 
 NOTES, DIGEST = "__metadata__", "sha256"
 _UNKNOWN = "0" * 64
@@ -150,6 +154,7 @@ class TensorFile:
     Attributes:
         tensors: types and shapes by name, in the order of their bytes in the file.
         notes: the strings of the file's metadata.
+        not_finite: the tensors with a value that is NaN or infinite, by name, once they are read.
 
     Raises:
         DataError: it is not a safetensors file, or the header is damaged.
@@ -168,6 +173,7 @@ class TensorFile:
         entries, notes = parsed(self._header, str(path), _HEADER, advice)
         self.notes: dict[str, str] = notes
         self.tensors: dict[str, Stored] = {}
+        self.not_finite: dict[str, Tensor] = {}
         end = 0
         for name, (stored, offsets) in sorted(entries.items(), key=lambda entry: entry[1][1]):
             start, end = end, end + stored.nbytes
@@ -189,7 +195,7 @@ class TensorFile:
         if expected is not None:
             digest.update(_digested(self._header))
         try:
-            tensors = read_in_order(self._file, self.tensors, digest)
+            tensors, self.not_finite = read_in_order(self._file, self.tensors, digest)
         except (RuntimeError, MemoryError):
             raise DataError(
                 f"cannot read {self._what} from {self._path}: not enough memory"
@@ -235,28 +241,36 @@ def opened_tensors(
         ) from None
 
 
-def read_in_order(file: BinaryIO, tensors: Mapping[str, Stored], digest: HASH) -> dict[str, Tensor]:
-    """Read consecutive tensors, each into its own memory, and update ``digest`` with their bytes.
+def read_in_order(
+    file: BinaryIO, tensors: Mapping[str, Stored], digest: HASH
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Read consecutive tensors, each into its own memory; hash and check them on the way.
 
     Args:
         file: at the first tensor's first byte.
         tensors: types and shapes by name, in the order of the file.
-        digest: updated in place.
+        digest: updated in place with the bytes of the tensors.
+
+    Returns:
+        The tensors by name, and those of them with a value that is NaN or infinite.  The caller
+        reports damage first: it may be the cause of such a value.
 
     Raises:
         EOFError: the file is too short.
     """
-    loaded = {}
-    # SHA-256 takes longer than reading from the page cache, so they run in parallel: both release
-    # the interpreter lock.
+    loaded, not_finite = dict[str, Tensor](), dict[str, Tensor]()
+    # SHA-256 takes longer than reading from the page cache and checking, so they run in parallel:
+    # all release the interpreter lock.
     with ThreadPoolExecutor(1) as hashing:
         for name, stored in tensors.items():
             tensor = torch.empty(stored.shape, dtype=stored.dtype)
             for piece in _pieces(bytes_of(tensor)):
                 fill(file, piece)
                 hashing.submit(digest.update, piece)
+                if not are_finite(piece, stored.dtype):
+                    not_finite[name] = tensor
             loaded[name] = tensor
-    return loaded
+    return loaded, not_finite
 
 
 def _bytes(file: BinaryIO, length: int) -> bytearray:

@@ -63,7 +63,8 @@ class Packed:
         unused = {name: tensors[name] for name in tensors if name not in uses}
         self.kept: dict[str, Tensor] = unused if is_kept else {}
         with torch.no_grad():
-            for stage, by_parameter in self.packings.items():
+            for stage in _largest_first(self.packings, tensors):
+                by_parameter = self.packings[stage]
                 parameters = {key: packing.pack(tensors) for key, packing in by_parameter.items()}
                 for key, packing in by_parameter.items():
                     if is_kept:
@@ -133,6 +134,23 @@ class Packed:
                 *_ranges(lowered, stage, by_parameter, parameters, tensors or {}),
             )
         return lowered.backend.executor(lowered.graph, lowered.plan, packed_stages)
+
+
+def _largest_first(
+    packings: Mapping[str, Mapping[str, Packing]], tensors: Mapping[str, Tensor]
+) -> list[str]:
+    """Return the names of stages, those with the largest tensors first.
+
+    A stage's tensors are in memory twice while it is packed, and packed filters may be larger than
+    those of the spec.  So the peak of memory is lower if the largest stage is packed first.
+    """
+    sizes = {name: tensor.nbytes for name, tensor in tensors.items()}
+
+    def size(stage: str) -> int:
+        names = {name for packing in packings[stage].values() for name in packing.names}
+        return sum(sizes[name] for name in names)
+
+    return sorted(packings, key=size, reverse=True)
 
 
 def _ranges(

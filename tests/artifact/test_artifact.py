@@ -491,3 +491,11 @@ def test_weights_that_are_not_finite_are_refused(
     message = r"cannot load \S*n\.netspec: the weights in weights\S* are not finite: a\.bias is NaN"
     with pytest.raises(DataError, match=message):
         netspec.load_artifact(tmp_path / "n.netspec")
+
+
+def test_a_nan_that_damage_made_is_reported_as_damage(tmp_path: Path) -> None:
+    path, _ = artifact(tmp_path)
+    member = path / "weights.safetensors"
+    member.write_bytes(member.read_bytes()[:-4] + b"\xff" * 4)
+    with pytest.raises(DataError, match=r"weights\.safetensors is damaged: its digest is not"):
+        load_artifact(path)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from netspec import DataError
-from netspec.files.tensors import DTYPES, LARGEST_HEADER, header, opened_tensors
+from netspec.files.tensors import DTYPES, LARGEST_HEADER, PIECE, header, opened_tensors
 from netspec.runtime.weights import save_tensors
 
 
@@ -186,6 +186,18 @@ def test_what_is_written_into_a_file_meanwhile_is_damage(tmp_path: Path) -> None
 
     with pytest.raises(DataError, match="became shorter"):
         shortened()
+
+
+def test_what_is_not_finite_is_known_once_it_is_read(tmp_path: Path) -> None:
+    path, places = tmp_path / "t.safetensors", {"first": 0, "last": PIECE}
+    tensors = {name: torch.zeros(PIECE + 1, dtype=torch.float16) for name in ("all", *places)}
+    for name, place in places.items():
+        tensors[name][place] = -torch.inf
+    save_tensors(tensors | {"whole": torch.tensor([-1])}, path)
+    with opened_tensors(path) as file:
+        assert not file.not_finite
+        loaded = file.read()
+    assert file.not_finite == {name: loaded[name] for name in places}
 
 
 def test_a_reader_beside_a_writer_sees_one_file_or_the_other(tmp_path: Path) -> None:

@@ -60,6 +60,14 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
             netspec.load_weights(netspec.compile("lenet5"), path)
 
 
+def test_a_nan_that_damage_made_is_reported_as_damage(tmp_path: Path) -> None:
+    model, path = netspec.compile("lenet5"), tmp_path / "w.safetensors"
+    netspec.save_weights(model, path)
+    path.write_bytes(path.read_bytes()[:-4] + b"\xff" * 4)
+    with pytest.raises(DataError, match=r"is damaged: its digest is not that of its content"):
+        netspec.load_weights(model, path)
+
+
 def test_an_interrupted_save_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
