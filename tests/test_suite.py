@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import everything
+
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
@@ -58,3 +60,31 @@ raise SystemExit(run([*arguments, {str(tmp_path)!r}], Path({str(result)!r})))
         "error": 0,
         "skipped": 1,
     }
+    assert not everything.passed(result, "")
+
+
+def test_the_parts_of_everything_have_every_test_once() -> None:
+    tests = []
+    for _, paths in everything.parts():
+        for path in paths:
+            tests += [*path.rglob("test_*.py")] if path.is_dir() else [path]
+    assert sorted(tests) == sorted(TESTS.rglob("test_*.py"))
+
+
+def test_a_part_that_passed_is_not_run_again_until_a_file_changes(tmp_path: Path) -> None:
+    path, tests = tmp_path / "part.json", dict.fromkeys(everything.OUTCOMES, 0)
+    assert not everything.passed(path, "same")
+    everything.write(path, {"files": "same", "seconds": 3, "tests": tests | {"skipped": 1}})
+    assert everything.passed(path, "same")
+    assert not everything.passed(path, "other")
+    for outcome in ("failed", "error"):
+        everything.write(path, {"files": "same", "seconds": 3, "tests": tests | {outcome: 1}})
+        assert not everything.passed(path, "same")
+
+
+def test_results_of_parts_are_added() -> None:
+    one = {"files": "", "seconds": 3, "tests": {"passed": 5, "failed": 0, "error": 0, "skipped": 1}}
+    two = {"files": "", "seconds": 4, "tests": {"passed": 1, "failed": 2, "error": 1, "skipped": 0}}
+    told = everything.together([one, two])
+    assert told["seconds"] == 7
+    assert told["tests"] == {"passed": 6, "failed": 2, "error": 1, "skipped": 1}
