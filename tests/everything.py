@@ -28,7 +28,11 @@ RESULT = TESTS / "results" / "test-all.json"
 PARTS = ROOT / "build" / "test-all"
 EVERYTHING = ("-m", "", "--hypothesis-profile", "all")
 OUTCOMES = ("passed", "failed", "error", "skipped")
-COMPLETE = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+COMPLETE = {
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+}
 """How a run ends that went to its end."""
 
 Result = dict[str, Any]
@@ -69,10 +73,12 @@ def parts() -> Iterator[tuple[str, list[Path]]]:
 
 
 def digest_of_files() -> str:
-    """Return the digest of the files of the project that git knows, but for the stored result."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
-    )
+    """Return the digest of the files of the project that git does not ignore.
+
+    The stored result does not count.
+    """
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
     hasher = sha256()
     for name in sorted(filter(None, listed.stdout.split("\0"))):
         path = ROOT / name

@@ -135,7 +135,7 @@ def _read(graph: Graph, path: Path, needed: Graph) -> tuple[dict[str, Tensor], M
         except DataError as error:
             raise DataError(f"{error}{_advice(tensors_in, wanted, path)}") from None
         tensors = dict(named_anew(earlier, file.read()))
-    require_finite(file.not_finite, path)
+    require_finite(named_anew(earlier, file.not_finite), path)
     return tensors, file.notes
 
 

@@ -150,7 +150,7 @@ class Checkpoint(NamedTuple):
                 f"{path} is not a whole checkpoint of this run",
             )
             tensors = named_anew(earlier, file.read())
-        require_finite(file.not_finite, path)
+        require_finite(named_anew(earlier, file.not_finite), path)
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")

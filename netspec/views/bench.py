@@ -32,9 +32,9 @@ def as_json(bench: Bench) -> Entry:
 def as_lines(answer: Entry, style: Style) -> Iterator[str]:
     """Yield lines: the machine, then every case."""
     floor = answer["floor"]
+    yield described(answer["machine"])
     yield (
-        f"{described(answer['machine'])}: "
-        f"{floor['gflop_per_s']:,.0f} GFLOP/s in {floor['dtype']} products, "
+        f"rates: {floor['gflop_per_s']:,.0f} GFLOP/s in {floor['dtype']} products, "
         f"{floor['copy_gb_per_s']:,.1f} GB/s of memory"
     )
     for case in answer["cases"]:
@@ -46,7 +46,8 @@ def described(machine: Entry) -> str:
     """Return the name of the GPU or, without one, of the processor."""
     if "gpu" in machine:
         return f"{machine['gpu']}, driver {machine['driver']}, PyTorch {machine['torch']}"
-    return f"{machine['cpu']}, {machine['threads']} threads, {machine['instructions']}"
+    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    return f"{machine['cpu']}, {threads}, {machine['instructions']}"
 
 
 def case_lines(case: Entry, style: Style) -> Iterator[str]:

@@ -44,8 +44,8 @@ def test_it_prints_a_table_and_a_line_per_step_on_standard_error() -> None:
         "lenet5, batch 1: memory of eager-channels-last",
     ]
     lines = done.stdout.splitlines()
-    assert "GFLOP/s in float32 products" in lines[0]
-    assert lines[2] == "lenet5  batch 1, float32, 1 round"
+    assert "GFLOP/s in float32 products" in lines[1]
+    assert lines[3] == "lenet5  batch 1, float32, 1 round"
     assert "no ratio: " in lines[-3]  # one round has no quartiles
     assert max(map(len, lines)) <= 100
 
@@ -69,9 +69,9 @@ def test_layers_are_the_steps_of_the_compiled_net_without_peers(
     done = run("lenet5", "--layers", "--rounds", 1)
     assert done.exit_code == 0, done.output
     told = done.stdout.splitlines()
-    assert told[2] == "lenet5  batch 1, float32, 1 round"
-    assert told[3].split()[:4] == ["stage", "implementation", "ms", "share"]
-    names = {line.split()[0] for line in told[4:]}
+    assert told[3] == "lenet5  batch 1, float32, 1 round"
+    assert told[4].split()[:4] == ["stage", "implementation", "ms", "share"]
+    names = {line.split()[0] for line in told[5:]}
     assert {"C1", "S2.tanh", "out.softmax", "total"} <= names
     assert max(map(len, told)) <= 100
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import netspec
 from netspec.backends.cpu import IMPLEMENTATIONS
-from netspec.backends.cpu.implementation import Call
+from netspec.backends.cpu.implementation import Call, into
 from netspec.backends.cpu.lrn import TiledLrnMaxPool
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
@@ -79,7 +79,7 @@ def test_an_implementation_that_is_wrong_does_not_pass(monkeypatch: pytest.Monke
         ) -> Sequence[Call]:
             return [
                 *super().bind(problem, packed, x, y, scratch),
-                lambda: y.copy_(y.roll(1, dims=1)),
+                into(y, lambda: y.roll(1, dims=1)),
             ]
 
     monkeypatch.setitem(IMPLEMENTATIONS, LrnMaxPool, (Shifted(),))

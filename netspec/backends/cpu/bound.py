@@ -48,6 +48,7 @@ class BoundPlan:
                 (number, images, _bound(plan.steps[number], images, stages, self._memory, scratch))
                 for number, images in turns(len(plan.steps), batch, found)
             ]
+            scratch.begin()
             self._copies = [
                 copying(self._memory.slots[i], plan.slots[i].stage, scratch) for i in plan.inputs
             ]

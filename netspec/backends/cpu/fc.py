@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from netspec.backends.cpu import processor
 from netspec.backends.cpu.activations import RELU
 from netspec.backends.cpu.direct import Multiplying, copied
-from netspec.backends.cpu.implementation import Call, required
+from netspec.backends.cpu.implementation import Call, required, run
 from netspec.backends.cpu.onednn.layouts import Layout, activations, rows
 from netspec.backends.cpu.onednn.primitives import Description, inner_product
 from netspec.backends.cpu.scratch import Scratch
@@ -110,7 +111,7 @@ class MklVector(OneDnnStream):
     """The same, for one image by the matrix-vector product of MKL, which PyTorch contains.
 
     It reads the three matrices of AlexNet in 15.2 ms on one core of an Intel Xeon (Ice Lake),
-    oneDNN's in 17.0 ms.  MKL is slow on processors of other makers.
+    oneDNN's in 17.0 ms.  It was not measured on processors of other makers.
     """
 
     name = "mkl"
@@ -126,13 +127,17 @@ class MklVector(OneDnnStream):
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
+        calls = super().bind(problem, packed, x, y, scratch)
         if len(y) > 1:
-            return super().bind(problem, packed, x, y, scratch)
+            return calls
         weight, bias = packed["weight"].view(self.sizes(problem)), packed.get("bias")
         vector, result = x[0].flatten(), y.flatten()
         is_clamped = isinstance(problem.op, FullyConnectedRelu)
 
         def call() -> None:
+            if precision() not in EXACT:
+                run(calls)
+                return
             if bias is None:
                 torch.mv(weight, vector, out=result)
             else:
@@ -141,6 +146,13 @@ class MklVector(OneDnnStream):
                 result.relu_()
 
         return [call]
+
+
+EXACT = ("ieee", "none")
+"""The settings with which PyTorch multiplies float32 by MKL.  With others, which
+``torch.set_float32_matmul_precision`` makes, it may round operands to bfloat16."""
+
+precision = partial(torch._C._get_fp32_precision_getter, "mkldnn", "matmul")
 
 
 def _fc(problem: Problem) -> FullyConnected:

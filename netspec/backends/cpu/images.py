@@ -10,7 +10,7 @@ from netspec.backends.cpu.implementation import run
 from netspec.backends.cpu.onednn.layouts import TYPES, channels_last, rows
 from netspec.backends.cpu.onednn.library import missing
 from netspec.backends.cpu.onednn.primitives import Argument, Memory, launch, reordering
-from netspec.backends.cpu.scratch import Scratch
+from netspec.backends.cpu.scratch import Caller, Scratch
 from netspec.backends.memory import nchw
 from netspec.ir.shapes import LARGEST_SIZE
 from netspec.runtime.gate import require_memory
@@ -36,17 +36,18 @@ def copying(slot: Tensor, label: str, scratch: Scratch) -> Copy:
     def copy(images: Tensor) -> None:
         destination.copy_(require_memory(images, label))
 
-    if missing() or slot.dim() != 4 or slot.dtype not in TYPES or slot.numel() > LARGEST_SIZE:
+    is_reordered = slot.dim() == 4 and slot.shape[3] > 1
+    if missing() or not is_reordered or slot.dtype not in TYPES or slot.numel() > LARGEST_SIZE:
         return copy
     sizes = tuple(destination.shape)
     source, target = rows(sizes, slot.dtype), channels_last(sizes, slot.dtype)
-    operand = Memory(source, None)
+    operand = Memory(source, Caller())
     memories = [(Argument.SOURCE, operand), (Argument.DESTINATION, Memory(target, slot))]
     calls = [launch(reordering(source, target), memories, scratch)]
 
     def copy_contiguous(images: Tensor) -> None:
         require_memory(images, label)
-        if not images.is_contiguous() or images.is_neg():
+        if images.device.type != "cpu" or not images.is_contiguous() or images.is_neg():
             return copy(images)
         operand.move(images.data_ptr())
         return run(calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -19,8 +20,13 @@ def property_of(key: str) -> str:
 
 
 def name() -> str:
-    """Return the name of the processor; its architecture if the system does not report a name."""
-    return property_of("model name") or platform.processor() or platform.machine()
+    """Return the name of the processor; its architecture if the system does not report a name.
+
+    "Intel(R) Xeon(R) Processor @ 2.80GHz" is "Intel Xeon @ 2.80GHz".
+    """
+    reported = re.sub(r"\((R|TM)\)", "", property_of("model name"))
+    words = [word for word in reported.split() if word not in ("CPU", "Processor")]
+    return " ".join(words) or platform.processor() or platform.machine()
 
 
 def is_intel() -> bool:

@@ -1,4 +1,4 @@
-"""Temporary memory of primitives, shared by all steps of a bound plan."""
+"""Memory of primitives that is not a tensor: temporary memory, shared by all steps, and images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import torch
 from netspec.backends.cpu.pages import ALIGNMENT, PAGES
 from netspec.ir.shapes import rounded_up
 from netspec.runtime.gate import address, axes_of
+
+
+class Caller:
+    """The owner of memory that is another one at each launch, whose address is set before it."""
 
 
 class Scratch:

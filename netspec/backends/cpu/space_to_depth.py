@@ -42,6 +42,8 @@ class SpaceToDepth(OneDnnConv):
             return "each filter must see all channels"
         if right.stride == 1 or right.dilation > 1:
             return "windows must be two columns or more apart, with adjacent taps"
+        if right.kernel < right.stride:  # most joined columns of taps would be zeros
+            return "windows must cover all columns"
         if right.size_in % right.stride:
             return "the stride must divide the width"
         return ""

@@ -353,3 +353,21 @@ def test_equal_problems_share_a_description_but_not_with_other_numbers_of_thread
     finally:
         torch.set_num_threads(threads)
     assert conv.fitting(problem, problem) is description
+
+
+@pytest.mark.parametrize("precision", ["medium", "high", "highest"])
+def test_mkl_does_not_round_operands(precision: str) -> None:
+    """With these settings PyTorch's products may round operands to bfloat16 on some processors."""
+    problem = problem_of(FullyConnected(count=64), (300,), batch=1)
+    implementation, x = implementations(problem)["mkl"], operands(problem, 1)
+    packed = implementation.pack(problem, tensors(problem))
+    stream = computed(problem, implementations(problem)["onednn-stream"], packed, x)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(precision)
+        y = computed(problem, implementation, packed, x)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    if precision != "highest":
+        assert torch.equal(y, stream)
+    assert_right(problem, "mkl", batches=(1, 2, 3, 8))

@@ -28,7 +28,7 @@ def test_any_size(data: st.DataObject) -> None:
 
     stride = whole(2, 4)
     op = data.draw(st.sampled_from([Conv, ConvRelu]))(
-        kernel=Kernel(whole(1, 4), whole(1, 11)),
+        kernel=Kernel(whole(1, 4), whole(stride, 11)),
         count=whole(1, 20),
         stride=(whole(1, 3), stride),
         dilation=(whole(1, 2), 1),
@@ -68,6 +68,7 @@ def test_first_convolutions_of_nets(
         ({"stride": (2, 1)}, 8, "windows must be two columns or more apart, with adjacent taps"),
         ({"dilation": (1, 2)}, 8, "windows must be two columns or more apart, with adjacent taps"),
         ({}, 9, "the stride must divide the width"),
+        ({"stride": (1, 4)}, 8, "windows must cover all columns"),
     ],
     ids=str,
 )
@@ -83,11 +84,11 @@ def test_many_channels_are_not_joined() -> None:
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_a_pixel_between_windows_changes_nothing(value: float) -> None:
-    """A window of three columns reads four with pixels in pairs, the last one times zero."""
-    net = netspec.loads("net a\ninput image 1x8x3\nC: conv 1x3/4, 8\n")
+def test_a_pixel_after_the_window_changes_nothing(value: float) -> None:
+    """A window of five columns reads eight with pixels in fours, the last three times zero."""
+    net = netspec.loads("net a\ninput image 1x8x3\nC: conv 1x5/4, 8\n")
     model, image = netspec.compile(net), torch.rand(1, 3, 1, 8)
     assert model.lowered.choices["C"].implementation == FIRST
     clean = model(image)
-    image[0, 1, 0, 3] = value
+    image[0, 1, 0, 6] = value
     assert torch.allclose(model(image), clean, rtol=1e-6, atol=1e-6)

@@ -132,9 +132,9 @@ class Library:
         self._destroyers: dict[str, Any] = {}
         for name, types in SIGNATURES.items():
             function = self._function(name)
-            function.argtypes, function.restype, function.errcheck = types, c_int, _checked
-        # Its caller checks the status: a small net runs it a hundred times in a few milliseconds.
-        del self._function(EXECUTE).errcheck
+            function.argtypes, function.restype = types, c_int
+            if name != EXECUTE:  # its caller checks: a small net runs it a hundred times
+                function.errcheck = _checked
         self._function("primitive_desc_query_md").argtypes = (HANDLE, c_int, c_int)
         self._function("primitive_desc_query_md").restype = c_void_p
         for name, answer in (("memory_desc_get_size", c_size_t), ("memory_desc_equal", c_int)):
@@ -175,8 +175,7 @@ class Library:
 
 
 def _checked(status: int, function: Any, arguments: object) -> int:
-    if status:
-        require_success(status, function.__name__)
+    require_success(status, function.__name__)
     return status
 
 

@@ -23,7 +23,7 @@ from netspec.backends.cpu.onednn.library import (
     library,
     require_success,
 )
-from netspec.backends.cpu.scratch import Scratch
+from netspec.backends.cpu.scratch import Caller, Scratch
 from netspec.ir.shapes import Pair
 from netspec.runtime.gate import address
 
@@ -314,7 +314,7 @@ class Memory:
 
     Args:
         layout: of the memory.
-        within: the owner of the memory; None if :meth:`move` is called before each launch.
+        within: the owner of the memory.
         start: the first byte of the part, for a part of another ``Memory``.
 
     Raises:
@@ -322,13 +322,13 @@ class Memory:
     """
 
     def __init__(
-        self, layout: Layout, within: Tensor | Scratch | Memory | None, start: int = 0
+        self, layout: Layout, within: Tensor | Scratch | Caller | Memory, start: int = 0
     ) -> None:
         self.layout, self._within = layout, within
         self._parts: list[tuple[Memory, int]] = []
         """Parts of this memory, whose addresses are set together with this one's."""
         place = None
-        if within is not None and not isinstance(within, Scratch | Memory):
+        if not isinstance(within, Scratch | Caller | Memory):
             place = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
         self._as_parameter_ = library().make("memory_create", layout, library().engine, place)
         if isinstance(within, Scratch):
