@@ -114,13 +114,12 @@ thread). On AMD EPYC, measured before first convolutions read adjacent pixels as
 - bfloat16: convolutions are those of oneDNN, as OpenVINO's are. Winograd's method needs the
   precision of float32. DenseNet-121 copies 58 concatenations.
 
-On the Intel Xeon all engines compute most convolutions close to the rate of the processor, and
-float32 at a batch of 1 is behind in two nets:
+On the Intel Xeon netspec is behind ONNX Runtime in two nets, in float32 at a batch of 1:
 
-- SqueezeNet 1.1, 0.93 times as fast as ONNX Runtime: concatenations take 8 % of the steps, `conv10`
+- SqueezeNet 1.1, 0.93 times as fast: concatenations take 8 % of the steps, `conv10`
   20 % at 88 % of the floor, 3x3 convolutions 42 % at 43 to 55 %. Winograd's method saves no time
   there. 0.3 ms are spent outside of the steps.
-- ResNet-50, 0.98 times as fast as ONNX Runtime: the convolutions of 7x7 maps take 24 % of the time,
+- ResNet-50, 0.98 times as fast: the convolutions of 7x7 maps take 24 % of the time,
   at 31 to 63 % of the floor: their 60 MB of weights come from memory at 4 to 6 GB/s.
 """
 

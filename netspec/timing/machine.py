@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from netspec.backends.cpu import processor
+from netspec.backends.cpu.processor import processor_name
 from netspec.timing.rates import HOST
 
 
@@ -47,7 +47,7 @@ def alike(device: torch.device) -> Iterator[None]:
 def machine(device: torch.device = HOST) -> dict[str, Any]:
     """Return the machine: CPU, threads, system, versions, and the GPU if it is used."""
     return (gpu() if device.type == "cuda" else {}) | {
-        "cpu": processor.name(),
+        "cpu": processor_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from netspec.ir.words import counted
 from netspec.timing.bench import Bench
 from netspec.timing.verdict import NOTICED
 from netspec.views import profile
@@ -46,7 +47,7 @@ def described(machine: Entry) -> str:
     """Return the name of the GPU or, without one, of the processor."""
     if "gpu" in machine:
         return f"{machine['gpu']}, driver {machine['driver']}, PyTorch {machine['torch']}"
-    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    threads = counted(machine["threads"], "thread")
     return f"{machine['cpu']}, {threads}, {machine['instructions']}"
 
 
@@ -76,7 +77,7 @@ def case_lines(case: Entry, style: Style) -> Iterator[str]:
 
 
 def _title(case: Entry, style: Style) -> str:
-    rounds = "1 round" if case["rounds"] == 1 else f"{case['rounds']} rounds"
+    rounds = counted(case["rounds"], "round")
     title = f"batch {case['batch']}, {case['dtype']}, {rounds}"
     return f"{style(case['name'], 'strong')}  {title}"
 

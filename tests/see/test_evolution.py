@@ -25,10 +25,10 @@ def test_each_column_is_that_of_the_weights_of_its_epoch(run: Path) -> None:
         assert (seen.positions[:, e] == top.positions[:, 0]).all()
         assert (seen.crops[:, e] == top.crops[:, 0]).all()
         assert np.array_equal(seen.patches[:, e], top.patches[:, 0], equal_nan=True)
-        # Projections have a largest value of 1.  They are sums over a map, which PyTorch adds in
-        # another order for batches of another size: a few units of 2**-24.
+        # Images of 0..1.  Nine are computed there and one here, and PyTorch may add the ten terms
+        # of an activation in another order then: a difference of up to 2 x 10 units of 2**-24.
         ours, theirs = seen.projections[:, e], top.projections[:, 0]
-        assert np.allclose(ours, theirs, rtol=0, atol=16 * 2**-24, equal_nan=True)
+        assert np.allclose(ours, theirs, rtol=0, atol=20 * 2**-24, equal_nan=True)
     last = netspec.see.top9(run, maps=[3, 1])
     assert seen.activations[:, -1].tolist() == last.activations[:, 0].tolist()
 

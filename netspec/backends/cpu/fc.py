@@ -9,12 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu import processor
 from netspec.backends.cpu.activations import RELU
 from netspec.backends.cpu.direct import Multiplying, copied
 from netspec.backends.cpu.implementation import Call, required, run
 from netspec.backends.cpu.onednn.layouts import Layout, activations, rows
 from netspec.backends.cpu.onednn.primitives import Description, inner_product
+from netspec.backends.cpu.processor import is_intel
 from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.ops.fc import FullyConnected
@@ -122,7 +122,7 @@ class MklVector(OneDnnStream):
         return "" if torch._C.has_mkl else "PyTorch does not contain MKL"
 
     def pays(self, problem: Problem) -> bool:
-        return problem.batch == 1 and processor.is_intel()
+        return problem.batch == 1 and is_intel()
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
@@ -134,7 +134,7 @@ class MklVector(OneDnnStream):
         vector, result = x[0].flatten(), y.flatten()
         is_clamped = isinstance(problem.op, FullyConnectedRelu)
 
-        def call() -> None:
+        def multiply() -> None:
             if precision() not in EXACT:
                 run(calls)
                 return
@@ -145,7 +145,7 @@ class MklVector(OneDnnStream):
             if is_clamped:
                 result.relu_()
 
-        return [call]
+        return [multiply]
 
 
 EXACT = ("ieee", "none")

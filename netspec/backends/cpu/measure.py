@@ -11,9 +11,9 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu import processor
 from netspec.backends.cpu.implementation import CpuImplementation, bind, run
 from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
+from netspec.backends.cpu.processor import processor_name
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.measuring import Run, in_turns
 from netspec.backends.tuning import Tuning
@@ -37,7 +37,7 @@ def tuning() -> Tuning:
             "sources": digest("netspec.backends.cpu"),
             "torch": torch.__version__,
             "onednn": missing() or version(DISTRIBUTION),
-            "device": f"{processor.name()}, {torch.backends.cpu.get_cpu_capability()}",
+            "device": f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}",
             "cores": str(os.cpu_count()),
             "threads": str(torch.get_num_threads()),
         },

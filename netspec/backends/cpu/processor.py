@@ -19,7 +19,7 @@ def property_of(key: str) -> str:
     return ""
 
 
-def name() -> str:
+def processor_name() -> str:
     """Return the name of the processor; its architecture if the system does not report a name.
 
     "Intel(R) Xeon(R) Processor @ 2.80GHz" is "Intel Xeon @ 2.80GHz".

@@ -18,7 +18,7 @@ from netspec.backends.cpu import processor
 )
 def test_the_name_is_short(reported: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "property_of", {"model name": reported}.__getitem__)
-    assert processor.name() == name
+    assert processor.processor_name() == name
 
 
 def test_a_property_that_the_system_does_not_report_is_empty() -> None:
