@@ -260,14 +260,15 @@ def test_hostile_input_gets_a_diagnostic(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "seconds"), [(8, 3), pytest.param(1, 10, marks=pytest.mark.slow)]
+    ("share", "seconds"), [(8, 6), pytest.param(1, 10, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("name", LARGE)
 def test_input_of_many_parts_gets_a_diagnostic(
     name: str, share: int, seconds: int, tmp_path: Path
 ) -> None:
-    """Or an eighth of it, which takes a second at most: time that grew with the square of the parts
-    would be far more than what a busy machine adds.
+    """Or an eighth of it, of which the slowest, rows of symbols, takes 2.6 s of processor time on a
+    Xeon of 2.8 GHz, and 3.1 s in full.  Time that grew with the square of the parts would be far
+    more than what a busy machine adds.
     """
     code, count, text = LARGE[name]
     path = tmp_path / "large.net"
